@@ -1,0 +1,46 @@
+using CloudShards.Formats;
+
+namespace CloudShards;
+
+/// <summary>
+/// Where shards, manifests and tags live: a blob container (<see cref="BlobShardStore"/>) or a folder
+/// (<see cref="DirectoryShardStore"/>). A name is <c>/</c>-separated; what a name holds never changes, except through
+/// <see cref="TryReplaceAsync"/>.
+/// </summary>
+public interface IShardStore
+{
+    /// <summary>Reads exactly <paramref name="destination"/>'s length of bytes, from byte <paramref name="offset"/> of a blob on.</summary>
+    /// <exception cref="ShardNotFoundException">There is no such blob.</exception>
+    /// <exception cref="InvalidDataException">The blob, or the server's answer, is shorter or other than what was asked for.</exception>
+    ValueTask ReadAsync(string name, long offset, Memory<byte> destination, CancellationToken cancellationToken);
+
+    /// <summary>As <see cref="ReadAsync"/>, for callers whose own interface is synchronous; it blocks on the socket, not on a task.</summary>
+    void Read(string name, long offset, Span<byte> destination, CancellationToken cancellationToken);
+
+    /// <summary>Reads a whole small blob, or returns null where there is none.</summary>
+    /// <exception cref="InvalidDataException">The blob has more than <paramref name="maxBytes"/> bytes.</exception>
+    ValueTask<StoredDocument?> TryReadDocumentAsync(string name, int maxBytes, CancellationToken cancellationToken);
+
+    /// <summary>The length of a blob in bytes, or null where there is none.</summary>
+    ValueTask<long?> TryGetLengthAsync(string name, CancellationToken cancellationToken);
+
+    /// <summary>Creates a blob in one write; false where it is there already, which then stays as it is.</summary>
+    ValueTask<bool> TryCreateAsync(string name, ReadOnlyMemory<byte> content, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Creates a large blob from blocks, which appear as one at the end or, where the enumeration throws, not at all; false where it is there
+    /// already. A block is used up before the next is asked for. At most 50,000 blocks.
+    /// </summary>
+    ValueTask<bool> TryCreateAsync(string name, IAsyncEnumerable<ReadOnlyMemory<byte>> blocks, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Writes a small blob if it still is the <paramref name="version"/> that was read (null: if there is none); false where somebody else
+    /// was faster.
+    /// </summary>
+    ValueTask<bool> TryReplaceAsync(string name, ReadOnlyMemory<byte> content, string? version, CancellationToken cancellationToken);
+}
+
+/// <summary>A small blob and the version that was read.</summary>
+/// <param name="Content">Its bytes.</param>
+/// <param name="Version">An opaque text that changes with every write (a blob's ETag).</param>
+public sealed record StoredDocument(ReadOnlyMemory<byte> Content, string Version);
