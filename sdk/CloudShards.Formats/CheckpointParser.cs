@@ -1,0 +1,127 @@
+using System.Collections.Immutable;
+using CloudShards.Formats.Safetensors;
+using CloudShards.Formats.Torch;
+
+namespace CloudShards.Formats;
+
+/// <summary>
+/// Recognises a checkpoint and parses its structure without reading a byte itself: it says which ranges of the file it
+/// <see cref="Wanted">wants</see>, is <see cref="Supply">supplied</see> with them, and after a few such rounds has a
+/// <see cref="Description"/>. Tensor data is never asked for.
+/// </summary>
+/// <example>
+/// <code>
+/// var parser = new CheckpointParser(fileLength);
+/// while (!parser.Wanted.IsEmpty)
+/// {
+///     parser.Supply(await ReadAsync(parser.Wanted));
+/// }
+/// </code>
+/// </example>
+public sealed class CheckpointParser
+{
+    private readonly IEnumerator<ParseStep> _steps;
+
+    /// <summary>Begins to parse a file.</summary>
+    /// <param name="fileLength">Bytes of the file.</param>
+    /// <param name="limits">Bounds on what it may hold.</param>
+    public CheckpointParser(long fileLength, CheckpointLimits? limits = null)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(fileLength);
+        _steps = Recognise(fileLength, limits ?? CheckpointLimits.Default).GetEnumerator();
+        Advance();
+    }
+
+    /// <summary>The ranges to read next, all within the file, in no particular order; none once the description is complete.</summary>
+    public ImmutableArray<ByteRange> Wanted => _steps.Current is ByteRequest request ? request.Ranges : [];
+
+    /// <summary>What the file holds.</summary>
+    /// <exception cref="InvalidOperationException">Ranges are still wanted.</exception>
+    public CheckpointDescription Description => _steps.Current is Parsed parsed
+        ? parsed.Description
+        : throw new InvalidOperationException("The parser still wants ranges of the file; supply them first.");
+
+    /// <summary>Goes on with the bytes of the <see cref="Wanted"/> ranges.</summary>
+    /// <param name="bytes">One memory for each range, of its length and in the order of <see cref="Wanted"/>. They are not used after the next call.</param>
+    /// <exception cref="CheckpointFormatException">The file is refused.</exception>
+    /// <exception cref="ArgumentException">The bytes do not match the ranges.</exception>
+    public void Supply(IReadOnlyList<ReadOnlyMemory<byte>> bytes)
+    {
+        ArgumentNullException.ThrowIfNull(bytes);
+        if (_steps.Current is not ByteRequest request)
+        {
+            throw new InvalidOperationException("The parser wants nothing more.");
+        }
+
+        request.Answer(bytes);
+        Advance();
+    }
+
+    private void Advance()
+    {
+        // An arithmetic overflow that no check foresaw is a file whose numbers make no sense.
+        try
+        {
+            _steps.MoveNext();
+        }
+        catch (OverflowException e)
+        {
+            throw Errors.NumbersOverflow(e);
+        }
+    }
+
+    private static IEnumerable<ParseStep> Recognise(long fileLength, CheckpointLimits limits)
+    {
+        var head = new ByteRequest(new ByteRange(0, Math.Min(fileLength, FileSignature.HeadBytes)));
+        yield return head;
+
+        var steps = FileSignature.Recognise(head.Bytes.Span, fileLength) switch
+        {
+            CheckpointFormat.Safetensors => SafetensorsHeader.Parse(head.Bytes, fileLength, limits),
+            CheckpointFormat.TorchZip => TorchZip.Parse(fileLength, limits),
+            var other => throw new InvalidOperationException($"No parser for {other}."),
+        };
+        foreach (var step in steps)
+        {
+            yield return step;
+        }
+    }
+}
+
+/// <summary>What a parse comes to next: a <see cref="ByteRequest"/>, or in the end <see cref="Parsed"/>.</summary>
+internal abstract class ParseStep;
+
+/// <summary>The end of a parse.</summary>
+internal sealed class Parsed(CheckpointDescription description) : ParseStep
+{
+    public CheckpointDescription Description { get; } = description;
+}
+
+/// <summary>Ranges that a parse wants before it can go on, and, once answered, their bytes.</summary>
+internal sealed class ByteRequest(ImmutableArray<ByteRange> ranges) : ParseStep
+{
+    private IReadOnlyList<ReadOnlyMemory<byte>> _answer = [];
+
+    public ByteRequest(ByteRange range)
+        : this([range])
+    {
+    }
+
+    public ImmutableArray<ByteRange> Ranges { get; } = ranges;
+
+    /// <summary>The bytes of the only range.</summary>
+    public ReadOnlyMemory<byte> Bytes => _answer[0];
+
+    /// <summary>The bytes of range <paramref name="index"/>.</summary>
+    public ReadOnlyMemory<byte> this[int index] => _answer[index];
+
+    public void Answer(IReadOnlyList<ReadOnlyMemory<byte>> bytes)
+    {
+        if (bytes.Count != Ranges.Length || bytes.Zip(Ranges).Any(pair => pair.First.Length != pair.Second.Length))
+        {
+            throw new ArgumentException($"The parser wants {Ranges.Length} ranges, each of its own length.", nameof(bytes));
+        }
+
+        _answer = bytes;
+    }
+}

@@ -1,0 +1,148 @@
+using System.Collections.Immutable;
+using System.Text.Json;
+
+namespace CloudShards.Formats.Safetensors;
+
+/// <summary>Reads the JSON of a header: <c>{name: {dtype, shape, data_offsets}, "__metadata__": {text: text}}</c>.</summary>
+internal static class SafetensorsJson
+{
+    /// <summary>Reads tensors in the header's order, each checked by itself, and the metadata.</summary>
+    /// <param name="reader">At the start of the header.</param>
+    /// <param name="dataStart">The byte of the file from which offsets count.</param>
+    /// <param name="limits">Bounds on what the header may hold.</param>
+    public static (ImmutableArray<TensorInfo> Tensors, ImmutableSortedDictionary<string, string> Metadata) Read(
+        ref Utf8JsonReader reader, long dataStart, CheckpointLimits limits)
+    {
+        var tensors = ImmutableArray.CreateBuilder<TensorInfo>();
+        var names = new HashSet<string>(StringComparer.Ordinal);
+        var metadata = CheckpointValues.NoMetadata;
+        Expect(ref reader, JsonTokenType.StartObject);
+        while (ReadName(ref reader) is { } name)
+        {
+            if (!names.Add(name))
+            {
+                throw Errors.DuplicateHeaderName(name, sizeof(ulong) + reader.TokenStartIndex);
+            }
+
+            if (name == "__metadata__")
+            {
+                metadata = ReadMetadata(ref reader);
+                continue;
+            }
+
+            if (tensors.Count == limits.MaxTensors)
+            {
+                throw Errors.LimitExceeded("the number of tensors", limits.MaxTensors + 1L, limits.MaxTensors, nameof(limits.MaxTensors));
+            }
+
+            tensors.Add(ReadTensor(ref reader, name, dataStart, limits));
+        }
+
+        // What follows may only be white space.
+        reader.Read();
+        return (tensors.DrainToImmutable(), metadata);
+    }
+
+    private static TensorInfo ReadTensor(ref Utf8JsonReader reader, string name, long dataStart, CheckpointLimits limits)
+    {
+        if (name.Length > limits.MaxNameLength)
+        {
+            throw Errors.LimitExceeded("the characters of a name", name.Length, limits.MaxNameLength, nameof(limits.MaxNameLength));
+        }
+
+        TensorDType? dtype = null;
+        ImmutableArray<long>? shape = null;
+        ImmutableArray<long>? offsets = null;
+        Expect(ref reader, JsonTokenType.StartObject);
+        while (ReadName(ref reader) is { } field)
+        {
+            switch (field)
+            {
+                case "dtype" when dtype is null:
+                    Expect(ref reader, JsonTokenType.String);
+                    var text = reader.GetString()!;
+                    dtype = TensorDTypeExtensions.TryParse(text, out var known) ? known : throw Errors.UnknownDType(name, text);
+                    break;
+                case "shape" when shape is null:
+                    shape = ReadNumbers(ref reader, name, limits.MaxRank);
+                    break;
+                case "data_offsets" when offsets is null:
+                    offsets = ReadNumbers(ref reader, name, 2);
+                    break;
+                case "dtype" or "shape" or "data_offsets":
+                    throw Errors.DuplicateHeaderName($"{name}.{field}", sizeof(ulong) + reader.TokenStartIndex);
+                default:
+                    reader.Read();
+                    reader.Skip();
+                    break;
+            }
+        }
+
+        return Validate(name, dtype, shape, offsets, dataStart);
+    }
+
+    private static TensorInfo Validate(string name, TensorDType? dtype, ImmutableArray<long>? sizes, ImmutableArray<long>? offsets, long dataStart)
+    {
+        if (dtype is null || sizes is null || offsets is not { Length: 2 } bounds)
+        {
+            throw Errors.IncompleteHeaderEntry(name);
+        }
+
+        var shape = new TensorShape(sizes.Value);
+        if (bounds[1] < bounds[0] || !shape.TryCountBytes(dtype.Value, out var bytes) || bytes != bounds[1] - bounds[0])
+        {
+            throw Errors.SizeMismatch(name, dtype.Value, shape, bounds[0], bounds[1]);
+        }
+
+        return new(name, dtype.Value, shape, new() { Extent = new(dataStart + bounds[0], bytes) });
+    }
+
+    private static ImmutableArray<long> ReadNumbers(ref Utf8JsonReader reader, string tensor, int most)
+    {
+        var numbers = ImmutableArray.CreateBuilder<long>(4);
+        Expect(ref reader, JsonTokenType.StartArray);
+        while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
+        {
+            if (reader.TokenType != JsonTokenType.Number || !reader.TryGetInt64(out var number) || number < 0)
+            {
+                throw Errors.NotAWholeNumber(tensor, sizeof(ulong) + reader.TokenStartIndex);
+            }
+
+            if (numbers.Count == most)
+            {
+                throw Errors.TooManyDimensions(tensor, most);
+            }
+
+            numbers.Add(number);
+        }
+
+        return numbers.DrainToImmutable();
+    }
+
+    private static ImmutableSortedDictionary<string, string> ReadMetadata(ref Utf8JsonReader reader)
+    {
+        var metadata = CheckpointValues.NoMetadata.ToBuilder();
+        Expect(ref reader, JsonTokenType.StartObject);
+        while (ReadName(ref reader) is { } key)
+        {
+            reader.Read();
+            if (reader.TokenType != JsonTokenType.String || !metadata.TryAdd(key, reader.GetString()!))
+            {
+                throw Errors.BadMetadata(key, sizeof(ulong) + reader.TokenStartIndex);
+            }
+        }
+
+        return metadata.ToImmutable();
+    }
+
+    private static string? ReadName(ref Utf8JsonReader reader) =>
+        reader.Read() && reader.TokenType == JsonTokenType.PropertyName ? reader.GetString() : null;
+
+    private static void Expect(ref Utf8JsonReader reader, JsonTokenType type)
+    {
+        if (!reader.Read() || reader.TokenType != type)
+        {
+            throw Errors.UnexpectedJson(type, reader.TokenType, sizeof(ulong) + reader.TokenStartIndex);
+        }
+    }
+}

@@ -1,0 +1,305 @@
+using System.Numerics;
+
+namespace CloudShards.Formats.Torch;
+
+/// <summary>
+/// Runs a pickle as data. It has a stack, marks and a memo, all of <see cref="PickleNode"/>s; a global is a name, a call of one is a
+/// lookup in <see cref="TorchGlobals"/>. Nothing named by the pickle is ever loaded, called or looked up anywhere else. Memory grows with the
+/// pickle's length only, never with a number in it.
+/// </summary>
+internal ref struct PickleMachine
+{
+    private const int HighestProtocol = 5;
+
+    private readonly List<PickleNode> _stack = [];
+    private readonly List<int> _marks = [];
+    private readonly Dictionary<uint, PickleNode> _memo = [];
+    private readonly CheckpointLimits _limits;
+    private PickleReader _reader;
+    private long _at;
+
+    private PickleMachine(ReadOnlySpan<byte> pickle, long start, CheckpointLimits limits)
+    {
+        _reader = new(pickle, start);
+        _limits = limits;
+    }
+
+    /// <summary>Runs a pickle to its STOP and returns what it leaves; bytes after STOP are not looked at.</summary>
+    /// <param name="pickle">The pickle.</param>
+    /// <param name="start">The byte of the file at which it begins.</param>
+    /// <param name="limits">Bounds on the tensors it describes.</param>
+    public static PickleNode Run(ReadOnlySpan<byte> pickle, long start, CheckpointLimits limits)
+    {
+        var machine = new PickleMachine(pickle, start, limits);
+        while (true)
+        {
+            machine._at = machine._reader.Offset;
+            var opcode = machine._reader.ReadOpcode();
+            if (opcode == PickleOpcode.Stop)
+            {
+                return machine.Pop();
+            }
+
+            machine.Step(opcode);
+        }
+    }
+
+    private void Step(PickleOpcode opcode)
+    {
+        if (!TryLiteral(opcode) && !TryContainer(opcode) && !TryStackOrMemo(opcode) && !TryObject(opcode))
+        {
+            throw Enum.IsDefined(opcode) ? Errors.ForbiddenOpcode(opcode, _at) : Errors.UnknownOpcode((byte)opcode, _at);
+        }
+    }
+
+    private bool TryLiteral(PickleOpcode opcode)
+    {
+        PickleNode? literal = opcode switch
+        {
+            PickleOpcode.None => PickleNone.Instance,
+            PickleOpcode.NewTrue => PickleBool.True,
+            PickleOpcode.NewFalse => PickleBool.False,
+            PickleOpcode.BinInt => Integer(_reader.ReadInt32()),
+            PickleOpcode.BinInt1 => Integer(_reader.ReadByte()),
+            PickleOpcode.BinInt2 => Integer(_reader.ReadUInt16()),
+            PickleOpcode.Long1 => new PickleInteger(_reader.ReadLong(_reader.ReadByte())),
+            PickleOpcode.Long4 => new PickleInteger(_reader.ReadLong(_reader.ReadInt32())),
+            PickleOpcode.Int => new PickleInteger(_reader.ReadDecimal(isLong: false)),
+            PickleOpcode.Long => new PickleInteger(_reader.ReadDecimal(isLong: true)),
+            PickleOpcode.BinFloat => new PickleFloat(_reader.ReadDouble()),
+            PickleOpcode.ShortBinUnicode => new PickleText(_reader.ReadText(_reader.ReadByte())),
+            PickleOpcode.BinUnicode => new PickleText(_reader.ReadText(_reader.ReadUInt32())),
+            PickleOpcode.BinUnicode8 => new PickleText(_reader.ReadText(_reader.ReadUInt64())),
+            PickleOpcode.ShortBinString => new PickleText(_reader.ReadPython2String(_reader.ReadByte())),
+            PickleOpcode.BinString => new PickleText(_reader.ReadPython2String((ulong)Math.Max(0, _reader.ReadInt32()))),
+            PickleOpcode.ShortBinBytes => new PickleBytes(_reader.ReadBytes(_reader.ReadByte())),
+            PickleOpcode.BinBytes => new PickleBytes(_reader.ReadBytes(_reader.ReadUInt32())),
+            PickleOpcode.BinBytes8 or PickleOpcode.ByteArray8 => new PickleBytes(_reader.ReadBytes(_reader.ReadUInt64())),
+            _ => null,
+        };
+        if (literal is not null)
+        {
+            _stack.Add(literal);
+        }
+
+        return literal is not null;
+    }
+
+    private bool TryContainer(PickleOpcode opcode)
+    {
+        switch (opcode)
+        {
+            case PickleOpcode.EmptyDict:
+                _stack.Add(new PickleDict());
+                return true;
+            case PickleOpcode.EmptyList:
+                PushSequence(PickleSequence.Kind.List, []);
+                return true;
+            case PickleOpcode.EmptyTuple:
+                PushSequence(PickleSequence.Kind.Tuple, []);
+                return true;
+            case PickleOpcode.EmptySet:
+                PushSequence(PickleSequence.Kind.Set, []);
+                return true;
+            case PickleOpcode.Tuple1 or PickleOpcode.Tuple2 or PickleOpcode.Tuple3:
+                PushSequence(PickleSequence.Kind.Tuple, PopLast(opcode - PickleOpcode.Tuple1 + 1));
+                return true;
+            case PickleOpcode.Tuple:
+                PushSequence(PickleSequence.Kind.Tuple, PopToMark());
+                return true;
+            case PickleOpcode.List:
+                PushSequence(PickleSequence.Kind.List, PopToMark());
+                return true;
+            case PickleOpcode.FrozenSet:
+                PushSequence(PickleSequence.Kind.Set, PopToMark());
+                return true;
+            case PickleOpcode.Dict:
+                var items = PopToMark();
+                var dict = new PickleDict();
+                _stack.Add(dict);
+                SetItems(dict, items);
+                return true;
+            case PickleOpcode.Append:
+                AddItems(PopLast(1));
+                return true;
+            case PickleOpcode.Appends or PickleOpcode.AddItems:
+                AddItems(PopToMark());
+                return true;
+            case PickleOpcode.SetItem:
+                var pair = PopLast(2);
+                SetItems(Top(), pair);
+                return true;
+            case PickleOpcode.SetItems:
+                var pairs = PopToMark();
+                SetItems(Top(), pairs);
+                return true;
+            default:
+                return false;
+        }
+    }
+
+    private bool TryStackOrMemo(PickleOpcode opcode)
+    {
+        switch (opcode)
+        {
+            case PickleOpcode.Mark:
+                _marks.Add(_stack.Count);
+                _stack.Add(PickleMark.Instance);
+                return true;
+            case PickleOpcode.Pop when Top() is PickleMark:
+            case PickleOpcode.PopMark:
+                PopToMark();
+                return true;
+            case PickleOpcode.Pop:
+                Pop();
+                return true;
+            case PickleOpcode.Dup:
+                _stack.Add(Item());
+                return true;
+            case PickleOpcode.BinPut:
+                _memo[_reader.ReadByte()] = Item();
+                return true;
+            case PickleOpcode.LongBinPut:
+                _memo[_reader.ReadUInt32()] = Item();
+                return true;
+            case PickleOpcode.Memoize:
+                _memo[(uint)_memo.Count] = Item();
+                return true;
+            case PickleOpcode.BinGet:
+                _stack.Add(Recall(_reader.ReadByte()));
+                return true;
+            case PickleOpcode.LongBinGet:
+                _stack.Add(Recall(_reader.ReadUInt32()));
+                return true;
+            case PickleOpcode.Proto:
+                var protocol = _reader.ReadByte();
+                return protocol <= HighestProtocol ? true : throw Errors.UnknownProtocol(protocol, _at);
+            case PickleOpcode.Frame:
+                // A frame's length helps readers of streams; here all bytes are at hand.
+                _reader.ReadUInt64();
+                return true;
+            default:
+                return false;
+        }
+    }
+
+    private bool TryObject(PickleOpcode opcode)
+    {
+        switch (opcode)
+        {
+            case PickleOpcode.Global:
+                _stack.Add(TorchGlobals.Admit(new(_reader.ReadTextLine(), _reader.ReadTextLine()), _at));
+                return true;
+            case PickleOpcode.StackGlobal:
+                var names = PopLast(2);
+                _stack.Add(names is [PickleText module, PickleText name]
+                    ? TorchGlobals.Admit(new(module.Value, name.Value), _at)
+                    : throw Errors.BadPickle("STACK_GLOBAL wants two texts", _at));
+                return true;
+            case PickleOpcode.Reduce or PickleOpcode.NewObj:
+                var call = PopLast(2);
+                _stack.Add(TorchObjects.Create(call[0], call[1], _limits, _at));
+                return true;
+            case PickleOpcode.NewObjEx:
+                var parts = PopLast(3);
+                var instance = TorchObjects.Create(parts[0], parts[1], _limits, _at);
+                (instance as PickleObject)?.Parts.Add(parts[2]);
+                _stack.Add(instance);
+                return true;
+            case PickleOpcode.Build:
+                var state = Pop();
+                TorchObjects.Build(Top(), state, _at);
+                return true;
+            case PickleOpcode.BinPersId:
+                _stack.Add(TorchObjects.Storage(Pop(), _at));
+                return true;
+            default:
+                return false;
+        }
+    }
+
+    private readonly void AddItems(List<PickleNode> items)
+    {
+        switch (Top())
+        {
+            case PickleSequence { Is: not PickleSequence.Kind.Tuple } sequence:
+                sequence.Items.AddRange(items);
+                break;
+            case PickleObject instance:
+                instance.Parts.AddRange(items);
+                break;
+            case var other:
+                throw Errors.BadPickle($"items are added to a {Name(other)}", _at);
+        }
+    }
+
+    private readonly void SetItems(PickleNode target, List<PickleNode> items)
+    {
+        if (items.Count % 2 != 0)
+        {
+            throw Errors.BadPickle("a key without a value", _at);
+        }
+
+        for (var i = 0; i < items.Count; i += 2)
+        {
+            if (items[i] is PickleDict or PickleSequence { Is: not PickleSequence.Kind.Tuple })
+            {
+                throw Errors.BadPickle($"a {Name(items[i])} as a key", _at);
+            }
+
+            switch (target)
+            {
+                case PickleDict dict:
+                    dict.Items.Add(new(items[i], items[i + 1]));
+                    break;
+                case PickleObject instance:
+                    instance.Parts.AddRange([items[i], items[i + 1]]);
+                    break;
+                default:
+                    throw Errors.BadPickle($"an item is set on a {Name(target)}", _at);
+            }
+        }
+    }
+
+    private readonly PickleNode Recall(uint slot) =>
+        _memo.TryGetValue(slot, out var node) ? node : throw Errors.BadPickle($"the memo has no slot {slot}", _at);
+
+    private readonly void PushSequence(PickleSequence.Kind kind, List<PickleNode> items) => _stack.Add(new PickleSequence(kind, items));
+
+    private readonly PickleNode Top() => _stack.Count > 0 ? _stack[^1] : throw Errors.BadPickle("the stack is empty", _at);
+
+    // A mark is a place, not a value: it can be neither copied nor remembered.
+    private readonly PickleNode Item() => Top() is var top and not PickleMark ? top : throw Errors.BadPickle("a mark where a value should be", _at);
+
+    private readonly PickleNode Pop() => PopLast(1)[0];
+
+    private readonly List<PickleNode> PopLast(int count)
+    {
+        var floor = _marks.Count > 0 ? _marks[^1] + 1 : 0;
+        return _stack.Count - count >= floor ? TakeFrom(_stack.Count - count) : throw Errors.BadPickle("the stack is empty", _at);
+    }
+
+    private readonly List<PickleNode> PopToMark()
+    {
+        if (_marks.Count == 0)
+        {
+            throw Errors.BadPickle("there is no mark on the stack", _at);
+        }
+
+        var items = TakeFrom(_marks[^1] + 1);
+        _stack.RemoveAt(_marks[^1]);
+        _marks.RemoveAt(_marks.Count - 1);
+        return items;
+    }
+
+    private readonly List<PickleNode> TakeFrom(int index)
+    {
+        var items = _stack.GetRange(index, _stack.Count - index);
+        _stack.RemoveRange(index, items.Count);
+        return items;
+    }
+
+    private static PickleInteger Integer(long value) => new(new BigInteger(value));
+
+    private static string Name(PickleNode node) => node.GetType().Name.Replace("Pickle", "", StringComparison.Ordinal).ToLowerInvariant();
+}

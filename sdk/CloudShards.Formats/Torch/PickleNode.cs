@@ -1,0 +1,126 @@
+using System.Numerics;
+
+namespace CloudShards.Formats.Torch;
+
+/// <summary>What a pickle builds, as plain data: nothing here is, or refers to, a .NET or Python object that could act.</summary>
+internal abstract class PickleNode;
+
+internal sealed class PickleNone : PickleNode
+{
+    public static readonly PickleNone Instance = new();
+}
+
+internal sealed class PickleBool(bool value) : PickleNode
+{
+    public static readonly PickleBool True = new(true);
+    public static readonly PickleBool False = new(false);
+
+    public bool Value { get; } = value;
+}
+
+internal sealed class PickleInteger(BigInteger value) : PickleNode
+{
+    public BigInteger Value { get; } = value;
+
+    public bool TryGetInt64(out long number)
+    {
+        var fits = Value >= long.MinValue && Value <= long.MaxValue;
+        number = fits ? (long)Value : 0;
+        return fits;
+    }
+}
+
+internal sealed class PickleFloat(double value) : PickleNode
+{
+    public double Value { get; } = value;
+}
+
+internal sealed class PickleComplex(double real, double imaginary) : PickleNode
+{
+    public double Real { get; } = real;
+
+    public double Imaginary { get; } = imaginary;
+}
+
+internal sealed class PickleText(string value) : PickleNode
+{
+    public string Value { get; } = value;
+}
+
+internal sealed class PickleBytes(byte[] value) : PickleNode
+{
+    public byte[] Value { get; } = value;
+}
+
+/// <summary>The mark that opens a run of stack items.</summary>
+internal sealed class PickleMark : PickleNode
+{
+    public static readonly PickleMark Instance = new();
+}
+
+/// <summary>A tuple, list or set.</summary>
+internal sealed class PickleSequence(PickleSequence.Kind kind, List<PickleNode> items) : PickleNode
+{
+    internal enum Kind
+    {
+        Tuple,
+        List,
+        Set,
+    }
+
+    public Kind Is { get; } = kind;
+
+    public List<PickleNode> Items { get; } = items;
+}
+
+/// <summary>A dictionary, in the order in which its items were set.</summary>
+internal sealed class PickleDict : PickleNode
+{
+    public List<KeyValuePair<PickleNode, PickleNode>> Items { get; } = [];
+
+    /// <summary>The value under a text key, or null; the last one counts where a key was set twice.</summary>
+    public PickleNode? Find(string key) => Items.FindLast(item => item.Key is PickleText text && text.Value == key).Value;
+}
+
+/// <summary>The name of a class or function. It is only ever compared with other names.</summary>
+internal sealed class PickleGlobal(string module, string name) : PickleNode
+{
+    public string Module { get; } = module;
+
+    public string Name { get; } = name;
+
+    public string FullName => $"{Module}.{Name}";
+}
+
+/// <summary>An instance of a class that is not interpreted: its parts are kept, and nothing is done with them.</summary>
+internal sealed class PickleObject(PickleGlobal type, PickleNode arguments) : PickleNode
+{
+    public PickleGlobal Type { get; } = type;
+
+    /// <summary>The arguments, what BUILD brought, and items that were set or appended.</summary>
+    public List<PickleNode> Parts { get; } = [arguments];
+}
+
+/// <summary>A reference to a TorchStorage: a record of the archive.</summary>
+internal sealed class TorchStorage(string key, TensorDType? dtype, long bytes) : PickleNode
+{
+    public string Key { get; } = key;
+
+    /// <summary>The type of its elements, or null where it is untyped and the tensor tells.</summary>
+    public TensorDType? DType { get; } = dtype;
+
+    public long Bytes { get; } = bytes;
+}
+
+/// <summary>A tensor over a TorchStorage, its geometry checked against the storage's announced size.</summary>
+internal sealed class TorchTensor(TorchStorage storage, TensorDType dtype, TensorShape shape, TensorLayout layout) : PickleNode
+{
+    public TorchStorage Storage { get; } = storage;
+
+    public TensorDType DType { get; } = dtype;
+
+    public TensorShape Shape { get; } = shape;
+
+    /// <summary>Its extent counts from the storage's first byte.</summary>
+    public TensorLayout Layout { get; } = layout;
+}

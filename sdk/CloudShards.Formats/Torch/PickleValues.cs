@@ -1,0 +1,161 @@
+using System.Buffers;
+using System.Globalization;
+using System.Text.Json;
+
+namespace CloudShards.Formats.Torch;
+
+/// <summary>
+/// Writes the leaves of a pickle that are not tensors as one JSON object. What JSON cannot hold becomes an object of one property whose name
+/// starts with <c>$</c>; FORMAT.md lists them.
+/// </summary>
+internal sealed class PickleValues : IDisposable
+{
+    private readonly CheckpointLimits _limits;
+    private readonly HashSet<string> _names = new(StringComparer.Ordinal);
+    private readonly ArrayBufferWriter<byte> _json = new();
+    private readonly Utf8JsonWriter _writer;
+
+    public PickleValues(CheckpointLimits limits)
+    {
+        _limits = limits;
+        _writer = new(_json);
+        _writer.WriteStartObject();
+    }
+
+    /// <summary>Adds a leaf, or a list of lists of leaves.</summary>
+    /// <exception cref="CheckpointFormatException">The name is taken, or the values take more than the limit.</exception>
+    public void Add(string name, PickleNode value)
+    {
+        if (!_names.Add(name))
+        {
+            throw Errors.NameCollision(name, "values");
+        }
+
+        _writer.WritePropertyName(name);
+        Write(value);
+    }
+
+    /// <summary>The object of all that was added. Nothing can be added afterwards.</summary>
+    public JsonElement ToElement()
+    {
+        _writer.WriteEndObject();
+        _writer.Flush();
+        return JsonElement.Parse(_json.WrittenSpan);
+    }
+
+    /// <summary>Gives the writer's buffer back.</summary>
+    public void Dispose() => _writer.Dispose();
+
+    // Depth first without recursion; the walk that calls this has bounded the number of leaves.
+    private void Write(PickleNode root)
+    {
+        var open = new Stack<IEnumerator<PickleNode>>();
+        Begin(root);
+        while (open.TryPeek(out var items))
+        {
+            if (items.MoveNext())
+            {
+                Begin(items.Current);
+            }
+            else
+            {
+                open.Pop();
+                _writer.WriteEndArray();
+            }
+        }
+
+        void Begin(PickleNode node)
+        {
+            if (node is PickleSequence sequence)
+            {
+                if (open.Count == _limits.MaxDepth)
+                {
+                    throw Errors.LimitExceeded("the lists within lists", open.Count + 1L, _limits.MaxDepth, nameof(_limits.MaxDepth));
+                }
+
+                _writer.WriteStartArray();
+                open.Push(sequence.Items.GetEnumerator());
+            }
+            else
+            {
+                WriteLeaf(node);
+            }
+
+            if (_json.WrittenCount + _writer.BytesPending > _limits.MaxValueBytes)
+            {
+                throw Errors.LimitExceeded(
+                    "the values' bytes", _json.WrittenCount + _writer.BytesPending, _limits.MaxValueBytes, nameof(_limits.MaxValueBytes));
+            }
+        }
+    }
+
+    private void WriteLeaf(PickleNode node)
+    {
+        switch (node)
+        {
+            case PickleNone:
+                _writer.WriteNullValue();
+                break;
+            case PickleBool boolean:
+                _writer.WriteBooleanValue(boolean.Value);
+                break;
+            case PickleInteger integer:
+                _writer.WriteRawValue(integer.Value.ToString(CultureInfo.InvariantCulture), skipInputValidation: true);
+                break;
+            case PickleFloat number:
+                WriteFloat(number.Value);
+                break;
+            case PickleText text:
+                _writer.WriteStringValue(text.Value);
+                break;
+            case PickleDict:
+                _writer.WriteStartObject();
+                _writer.WriteEndObject();
+                break;
+            default:
+                _writer.WriteStartObject();
+                WriteTagged(node);
+                _writer.WriteEndObject();
+                break;
+        }
+    }
+
+    // A float keeps its point, so that 1.0 comes back as a float and not as the integer 1.
+    private void WriteFloat(double value)
+    {
+        if (!double.IsFinite(value))
+        {
+            _writer.WriteStartObject();
+            _writer.WriteString("$float", double.IsNaN(value) ? "nan" : value > 0 ? "inf" : "-inf");
+            _writer.WriteEndObject();
+            return;
+        }
+
+        var text = value.ToString("R", CultureInfo.InvariantCulture);
+        _writer.WriteRawValue(text.AsSpan().ContainsAny('.', 'E') ? text : text + ".0", skipInputValidation: true);
+    }
+
+    private void WriteTagged(PickleNode node)
+    {
+        switch (node)
+        {
+            case PickleBytes bytes:
+                _writer.WriteBase64String("$bytes", bytes.Value);
+                break;
+            case PickleComplex complex:
+                _writer.WriteStartArray("$complex");
+                WriteFloat(complex.Real);
+                WriteFloat(complex.Imaginary);
+                _writer.WriteEndArray();
+                break;
+            case PickleGlobal global:
+                _writer.WriteString("$name", global.FullName);
+                break;
+            case PickleObject instance:
+                _writer.WriteString("$object", instance.Type.FullName);
+                break;
+            default:
+                throw new InvalidOperationException($"A {node.GetType().Name} is no leaf.");
+        }
+    }
+}

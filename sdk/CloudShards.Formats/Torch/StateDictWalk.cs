@@ -1,0 +1,128 @@
+using System.Globalization;
+using System.Text;
+
+namespace CloudShards.Formats.Torch;
+
+/// <summary>
+/// Flattens what a pickle holds into named tensors and named values: keys joined by dots, in the pickle's order. It does not recurse, does not
+/// enter a container within itself, and knows beforehand that what it will list is within bounds.
+/// </summary>
+internal sealed class StateDictWalk
+{
+    private readonly CheckpointLimits _limits;
+    private readonly StateDictCensus _census;
+    private readonly HashSet<string> _tensorNames = new(StringComparer.Ordinal);
+    private readonly PickleValues _values;
+    private readonly StringBuilder _path = new();
+
+    private StateDictWalk(PickleNode root, CheckpointLimits limits)
+    {
+        (_limits, _census, _values) = (limits, new(root), new(limits));
+        var total = _census[root];
+        if (total.Tensors > limits.MaxTensors)
+        {
+            throw Errors.LimitExceeded("the number of tensors", total.Tensors, limits.MaxTensors, nameof(limits.MaxTensors));
+        }
+
+        if (total.Values > limits.MaxValues)
+        {
+            throw Errors.LimitExceeded("the number of values", total.Values, limits.MaxValues, nameof(limits.MaxValues));
+        }
+    }
+
+    private List<(string Name, TorchTensor Tensor)> Tensors { get; } = [];
+
+    /// <summary>Lists all tensors and values under <paramref name="root"/>.</summary>
+    public static (List<(string Name, TorchTensor Tensor)> Tensors, PickleValues Values) Run(PickleNode root, CheckpointLimits limits)
+    {
+        var walk = new StateDictWalk(root, limits);
+        walk.Walk(root);
+        return (walk.Tensors, walk._values);
+    }
+
+    private void Walk(PickleNode root)
+    {
+        var frames = new Stack<Frame>();
+        var ancestors = new HashSet<PickleNode>(ReferenceEqualityComparer.Instance);
+        Enter(root);
+        while (frames.TryPeek(out var frame))
+        {
+            _path.Length = frame.PathLength;
+            if (!frame.Children.MoveNext())
+            {
+                ancestors.Remove(frame.Container);
+                frames.Pop();
+                continue;
+            }
+
+            var (key, child) = frame.Children.Current;
+            _path.Append(frame.IsRoot ? "" : ".").Append(key);
+            if (_path.Length > _limits.MaxNameLength)
+            {
+                throw Errors.LimitExceeded("the characters of a name", _path.Length, _limits.MaxNameLength, nameof(_limits.MaxNameLength));
+            }
+
+            Enter(child);
+        }
+
+        void Enter(PickleNode node)
+        {
+            if (Children(node) is not { } children)
+            {
+                Leaf(node);
+            }
+            else if (ancestors.Add(node))
+            {
+                if (frames.Count == _limits.MaxDepth)
+                {
+                    throw Errors.LimitExceeded("the containers within containers", frames.Count + 1L, _limits.MaxDepth, nameof(_limits.MaxDepth));
+                }
+
+                frames.Push(new(node, children.GetEnumerator(), _path.Length, frames.Count == 0));
+            }
+        }
+    }
+
+    // The named parts of a container to go into, or null where the node is listed as a whole.
+    private IEnumerable<(string Key, PickleNode Child)>? Children(PickleNode node) => node switch
+    {
+        PickleDict { Items.Count: > 0 } dict => dict.Items.Select(item => (KeyText(item.Key), item.Value)),
+        PickleSequence sequence when !_census[node].IsPlain => sequence.Items.Select((item, index) => (index.ToString(CultureInfo.InvariantCulture), item)),
+        _ => null,
+    };
+
+    private void Leaf(PickleNode node)
+    {
+        var name = _path.ToString();
+        switch (node)
+        {
+            case TorchTensor tensor:
+                if (!_tensorNames.Add(name))
+                {
+                    throw Errors.NameCollision(name, "tensors");
+                }
+
+                Tensors.Add((name, tensor));
+                break;
+            case TorchStorage:
+                throw Errors.BareStorage(name);
+            case PickleObject instance when _census[instance].Tensors > 0:
+                throw Errors.TensorInObject(name, instance.Type.FullName);
+            default:
+                _values.Add(name, node);
+                break;
+        }
+    }
+
+    private string KeyText(PickleNode key) => key switch
+    {
+        PickleText text => text.Value,
+        PickleInteger integer => integer.Value.ToString(CultureInfo.InvariantCulture),
+        PickleBool boolean => boolean.Value ? "True" : "False",
+        PickleNone => "None",
+        PickleFloat number => number.Value.ToString("R", CultureInfo.InvariantCulture),
+        _ => throw Errors.UnsupportedKey(_path.ToString()),
+    };
+
+    private sealed record Frame(PickleNode Container, IEnumerator<(string Key, PickleNode Child)> Children, int PathLength, bool IsRoot);
+}

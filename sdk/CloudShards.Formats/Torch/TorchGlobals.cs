@@ -1,0 +1,182 @@
+using System.Collections.Frozen;
+
+namespace CloudShards.Formats.Torch;
+
+/// <summary>
+/// The one table of names that mean something in a checkpoint's pickle. Every other name is inert, or refused where its module could run
+/// code: a file that calls such a thing was made to attack, or cannot be loaded safely anywhere.
+/// </summary>
+internal static class TorchGlobals
+{
+    private static readonly FrozenDictionary<string, TorchGlobal> Known = Table().ToFrozenDictionary(StringComparer.Ordinal);
+
+    private static readonly FrozenDictionary<string, TensorDType> DTypes = new Dictionary<string, TensorDType>
+    {
+        ["float64"] = TensorDType.F64,
+        ["double"] = TensorDType.F64,
+        ["float32"] = TensorDType.F32,
+        ["float"] = TensorDType.F32,
+        ["float16"] = TensorDType.F16,
+        ["half"] = TensorDType.F16,
+        ["bfloat16"] = TensorDType.BF16,
+        ["int64"] = TensorDType.I64,
+        ["long"] = TensorDType.I64,
+        ["int32"] = TensorDType.I32,
+        ["int"] = TensorDType.I32,
+        ["int16"] = TensorDType.I16,
+        ["short"] = TensorDType.I16,
+        ["int8"] = TensorDType.I8,
+        ["uint8"] = TensorDType.U8,
+        ["uint16"] = TensorDType.U16,
+        ["uint32"] = TensorDType.U32,
+        ["uint64"] = TensorDType.U64,
+        ["bool"] = TensorDType.Bool,
+        ["complex32"] = TensorDType.C32,
+        ["complex64"] = TensorDType.C64,
+        ["cfloat"] = TensorDType.C64,
+        ["complex128"] = TensorDType.C128,
+        ["cdouble"] = TensorDType.C128,
+        ["float8_e4m3fn"] = TensorDType.F8E4M3,
+        ["float8_e4m3fnuz"] = TensorDType.F8E4M3Fnuz,
+        ["float8_e5m2"] = TensorDType.F8E5M2,
+        ["float8_e5m2fnuz"] = TensorDType.F8E5M2Fnuz,
+        ["float8_e8m0fnu"] = TensorDType.F8E8M0,
+    }.ToFrozenDictionary(StringComparer.Ordinal);
+
+    private static readonly FrozenDictionary<string, TensorDType> StorageClasses = new Dictionary<string, TensorDType>
+    {
+        ["DoubleStorage"] = TensorDType.F64,
+        ["FloatStorage"] = TensorDType.F32,
+        ["HalfStorage"] = TensorDType.F16,
+        ["BFloat16Storage"] = TensorDType.BF16,
+        ["LongStorage"] = TensorDType.I64,
+        ["IntStorage"] = TensorDType.I32,
+        ["ShortStorage"] = TensorDType.I16,
+        ["CharStorage"] = TensorDType.I8,
+        ["ByteStorage"] = TensorDType.U8,
+        ["BoolStorage"] = TensorDType.Bool,
+        ["ComplexFloatStorage"] = TensorDType.C64,
+        ["ComplexDoubleStorage"] = TensorDType.C128,
+    }.ToFrozenDictionary(StringComparer.Ordinal);
+
+    // Modules in which a call may run code, and the few names of Python's builtins that only make data.
+    private static readonly FrozenSet<string> DangerousModules = FrozenSet.Create(
+        StringComparer.Ordinal,
+        "os", "posix", "nt", "sys", "subprocess", "importlib", "imp", "runpy", "pty", "commands", "socket", "ctypes", "shutil", "code", "codeop",
+        "pickle", "_pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "operator", "_operator", "webbrowser", "timeit", "cProfile",
+        "profile", "pdb", "bdb", "trace", "asyncio", "multiprocessing", "linecache", "pydoc", "requests", "urllib", "urllib2", "httplib", "ftplib",
+        "smtplib", "ssl", "pip", "venv", "idlelib", "lib2to3", "ensurepip", "distutils", "atexit", "builtins", "__builtin__");
+
+    private static readonly FrozenSet<string> HarmlessBuiltins = FrozenSet.Create(
+        StringComparer.Ordinal,
+        "set", "frozenset", "bytearray", "bytes", "complex", "dict", "list", "tuple", "bool", "int", "float", "str", "object", "slice", "range",
+        "long", "unicode");
+
+    /// <summary>Lets a name pass that is known or inert.</summary>
+    /// <exception cref="CheckpointFormatException">Its module could run code.</exception>
+    public static PickleGlobal Admit(PickleGlobal global, long offset)
+    {
+        var root = global.Module.Split('.')[0];
+        var forbidden = root is "builtins" or "__builtin__" ? !HarmlessBuiltins.Contains(global.Name) : DangerousModules.Contains(root);
+
+        // Protocol 4 resolves a dotted name attribute by attribute, from a harmless module to whatever that has imported.
+        var reaches = global.Name.Contains('.', StringComparison.Ordinal) && (Known.ContainsKey(global.FullName) || root is "torch" or "collections" or "numpy" or "_codecs");
+        return forbidden || reaches ? throw Errors.ForbiddenGlobal(global.FullName, offset) : global;
+    }
+
+    /// <summary>What a name stands for.</summary>
+    public static TorchGlobal Meaning(PickleGlobal global) => Known.GetValueOrDefault(global.FullName);
+
+    /// <summary>The dtype that a name such as <c>torch.float8_e4m3fn</c> stands for.</summary>
+    public static bool TryGetDType(PickleGlobal global, out TensorDType dtype)
+    {
+        dtype = default;
+        return global.Module == "torch" && DTypes.TryGetValue(global.Name, out dtype);
+    }
+
+    /// <summary>
+    /// The element type of a storage class, null where it is untyped. The module does not count as long as it is PyTorch's: files name
+    /// <c>torch.FloatStorage</c>, <c>torch.cuda.FloatStorage</c> and others alike.
+    /// </summary>
+    public static bool TryGetStorageClass(PickleGlobal global, out TensorDType? dtype)
+    {
+        var isTorch = global.Module == "torch" || global.Module.StartsWith("torch.", StringComparison.Ordinal);
+        dtype = isTorch && StorageClasses.TryGetValue(global.Name, out var known) ? known : null;
+        return isTorch && (dtype is not null || global.Name == "UntypedStorage");
+    }
+
+    private static Dictionary<string, TorchGlobal> Table()
+    {
+        var table = new Dictionary<string, TorchGlobal>
+        {
+            ["collections.OrderedDict"] = TorchGlobal.Dict,
+            ["collections.Counter"] = TorchGlobal.Dict,
+            ["collections.defaultdict"] = TorchGlobal.DefaultDict,
+            ["torch.Size"] = TorchGlobal.Tuple,
+            ["torch.device"] = TorchGlobal.Device,
+            ["_codecs.encode"] = TorchGlobal.Encode,
+            ["torch._utils._rebuild_tensor"] = TorchGlobal.RebuildTensor,
+            ["torch._utils._rebuild_tensor_v2"] = TorchGlobal.RebuildTensor,
+            ["torch._utils._rebuild_tensor_v3"] = TorchGlobal.RebuildTensorV3,
+            ["torch._utils._rebuild_parameter"] = TorchGlobal.RebuildParameter,
+            ["torch._utils._rebuild_parameter_with_state"] = TorchGlobal.RebuildParameter,
+            ["torch._tensor._rebuild_from_type"] = TorchGlobal.RebuildFromType,
+            ["torch._tensor._rebuild_from_type_v2"] = TorchGlobal.RebuildFromType,
+            ["torch.tensor._rebuild_from_type"] = TorchGlobal.RebuildFromType,
+            ["torch._utils._rebuild_qtensor"] = TorchGlobal.Quantised,
+            ["torch._utils._rebuild_sparse_tensor"] = TorchGlobal.Sparse,
+            ["torch._utils._rebuild_sparse_csr_tensor"] = TorchGlobal.Sparse,
+            ["torch._utils._rebuild_meta_tensor_no_storage"] = TorchGlobal.Meta,
+            ["torch._utils._rebuild_wrapper_subclass"] = TorchGlobal.Foreign,
+            ["torch._utils._rebuild_nested_tensor"] = TorchGlobal.Foreign,
+            ["torch._utils._rebuild_device_tensor_from_numpy"] = TorchGlobal.Foreign,
+            ["torch._utils._rebuild_device_tensor_from_cpu_tensor"] = TorchGlobal.Foreign,
+        };
+        foreach (var builtins in (ReadOnlySpan<string>)["builtins", "__builtin__"])
+        {
+            table[$"{builtins}.dict"] = TorchGlobal.Dict;
+            table[$"{builtins}.set"] = TorchGlobal.Set;
+            table[$"{builtins}.frozenset"] = TorchGlobal.Set;
+            table[$"{builtins}.list"] = TorchGlobal.List;
+            table[$"{builtins}.tuple"] = TorchGlobal.Tuple;
+            table[$"{builtins}.bytearray"] = TorchGlobal.ByteArray;
+            table[$"{builtins}.complex"] = TorchGlobal.Complex;
+        }
+
+        return table;
+    }
+}
+
+/// <summary>What calling a known name makes.</summary>
+internal enum TorchGlobal
+{
+    /// <summary>The name is not in the table: an inert record.</summary>
+    Unknown,
+    Dict,
+    DefaultDict,
+    Set,
+    List,
+    Tuple,
+    ByteArray,
+    Complex,
+    Encode,
+    Device,
+
+    /// <summary>(storage, offset, size, stride, …).</summary>
+    RebuildTensor,
+
+    /// <summary>(storage, offset, size, stride, requires_grad, hooks, dtype[, metadata]).</summary>
+    RebuildTensorV3,
+
+    /// <summary>(data, requires_grad, hooks[, state]).</summary>
+    RebuildParameter,
+
+    /// <summary>(function, type, arguments, state).</summary>
+    RebuildFromType,
+    Quantised,
+    Sparse,
+    Meta,
+
+    /// <summary>Tensors whose bytes are not a TorchStorage's.</summary>
+    Foreign,
+}
