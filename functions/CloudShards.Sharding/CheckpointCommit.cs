@@ -1,0 +1,63 @@
+using CloudShards.Formats;
+
+namespace CloudShards.Sharding;
+
+/// <summary>Makes the manifest of a plan and the receipts of all its batches, and publishes it: the manifest first, then the tag.</summary>
+/// <param name="shards">Where shards, manifests and tags are.</param>
+/// <param name="tags">Moves the tag.</param>
+internal sealed class CheckpointCommit(IShardStore shards, CheckpointTags tags)
+{
+    /// <summary>The manifest; the same for the same plan and receipts.</summary>
+    public static ShardManifest Compose(ShardPlan plan, IEnumerable<ShardReceipt> receipts)
+    {
+        ArgumentNullException.ThrowIfNull(plan);
+        var shards = receipts.OrderBy(receipt => receipt.Batch).SelectMany(receipt => receipt.Shards).ToArray();
+        if (shards.Length != plan.Shards.Length)
+        {
+            throw new ArgumentException($"The receipts name {shards.Length} shards, the plan has {plan.Shards.Length}.", nameof(receipts));
+        }
+
+        return new()
+        {
+            Name = plan.Name,
+            Source = [plan.Source],
+            ChunkBytes = plan.ChunkBytes,
+            Tensors =
+            [
+                .. plan.Tensors.Select((tensor, i) => new ShardedTensor(
+                    tensor.Name, tensor.DType, tensor.Shape, tensor.Bytes, shards[plan.ShardOf[i]].Digest, shards[plan.ShardOf[i]].Chunks)),
+            ],
+            Metadata = plan.Metadata,
+            Values = plan.Values,
+        };
+    }
+
+    /// <summary>Publishes a manifest and moves <c>latest</c> to it, unless a newer upload is there already.</summary>
+    /// <returns>The manifest's reference.</returns>
+    /// <exception cref="SourceChangedException">The upload was overwritten; nothing but the unnamed manifest was written.</exception>
+    public async Task<CheckpointReference> PublishAsync(ShardManifest manifest, ICheckpointSource source, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(manifest);
+        ArgumentNullException.ThrowIfNull(source);
+        var utf8 = manifest.ToUtf8();
+        var digest = Digest.Of(utf8);
+
+        // Published last: whoever can read the manifest can read all its shards.
+        await shards.TryCreateAsync(StoreLayout.Manifest(manifest.Name, digest), utf8, cancellationToken).ConfigureAwait(false);
+        await MoveLatestAsync(manifest.Name, digest, source, cancellationToken).ConfigureAwait(false);
+        return CheckpointReference.ForDigest(manifest.Name, digest);
+    }
+
+    // Two uploads of one path may be of the same second, the clock's resolution: only the source itself tells which is the newer. It is asked after
+    // the tag was read and before it is replaced, so that a newer upload either is seen here, or finds the tag changed under it and looks again.
+    private async Task MoveLatestAsync(string name, Digest digest, ICheckpointSource source, CancellationToken cancellationToken)
+    {
+        var options = new TagMoveOptions
+        {
+            Rule = TagRule.ForwardOnly,
+            Source = [new(source.Path, source.ETag, source.UploadedAt)],
+            Confirm = source.EnsureUnchangedAsync,
+        };
+        await tags.MoveAsync(CheckpointReference.ForTag(name, ShardTag.Latest), digest, options, cancellationToken).ConfigureAwait(false);
+    }
+}

@@ -1,0 +1,28 @@
+namespace CloudShards.Sharding;
+
+/// <summary>The words of every refusal in this project: what was found where, what was expected, what to do.</summary>
+internal static class Errors
+{
+    public static SourceChangedException SourceChanged(string path, Exception? inner = null) => new(
+        $"The upload `{path}` was overwritten or deleted while it was being sharded. Nothing is lost: the newer upload is sharded by an event of its own.",
+        inner);
+
+    public static FormatException NotAnUploadEvent(string reason, Exception? inner = null) => new(
+        $"The message is not a CloudEvent `Microsoft.Storage.BlobCreated`: {reason}. "
+        + "Check that the Event Grid subscription delivers CloudEvents 1.0 of created blobs to this queue, and nothing else does.",
+        inner);
+
+    public static FormatException ForeignContainer(string found, string expected) => new(
+        $"The event is of a blob in the container `{found}`, expected `{expected}`. Check the subject filter of the Event Grid subscription.");
+
+    public static InvalidOperationException StatusContended(string job, int attempts) => new(
+        $"The status of the job `{job}` was changed by others {attempts} times in a row. The event will be tried again.");
+
+    public static InvalidOperationException StatusVanished(string job) => new(
+        $"The status of the job `{job}` was deleted while it was in work. The event will be tried again.");
+
+    public static JobError GaveUp(JobError? last) => last is null
+        ? new("GaveUp", "The event was tried too often, each time by a worker that ended without a word: most likely it ran out of memory or time. "
+            + "Give the workers more memory, then upload the file again.")
+        : last with { Message = $"{last.Message} The event was tried too often. Once the cause is mended, upload the file again." };
+}

@@ -1,0 +1,24 @@
+namespace CloudShards.Sharding;
+
+/// <summary>Sums up what was written, for a job's status. May be told from many threads.</summary>
+internal sealed class JobStatusProgress(string name, long shards, long bytes) : IProgress<WrittenShard>
+{
+    private long _shards;
+    private long _bytes;
+    private int _created;
+
+    public void Report(WrittenShard value)
+    {
+        Interlocked.Increment(ref _shards);
+        Interlocked.Add(ref _bytes, value.Sums.Bytes);
+        Interlocked.Add(ref _created, value.Created ? 1 : 0);
+    }
+
+    public JobStatus Apply(JobStatus status) => status with
+    {
+        Name = name,
+        Shards = new(Interlocked.Read(ref _shards), shards),
+        Bytes = new(Interlocked.Read(ref _bytes), bytes),
+        ShardsCreated = Volatile.Read(ref _created),
+    };
+}

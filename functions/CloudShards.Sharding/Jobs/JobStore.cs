@@ -1,0 +1,58 @@
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json;
+
+namespace CloudShards.Sharding;
+
+/// <summary>The documents of jobs, in the work container.</summary>
+/// <param name="work">The container.</param>
+/// <param name="clock">The clock of their times.</param>
+internal sealed class JobStore(IShardStore work, TimeProvider clock)
+{
+    private const int MaxStatusBytes = 1 << 20;
+    private const int MaxAttempts = 10;
+
+    /// <summary>The id of the job for one version of an upload: repeated events meet the same job.</summary>
+    public static string IdOf(string path, string etag) =>
+        Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"{path}\n{etag}")).AsSpan(0, 16));
+
+    /// <summary>Reads a job's status, or returns null where there is none.</summary>
+    public async Task<JobStatus?> TryReadAsync(string job, CancellationToken cancellationToken)
+    {
+        var document = await work.TryReadDocumentAsync(BlobOf(job), MaxStatusBytes, cancellationToken).ConfigureAwait(false);
+        return document is null ? null : Parse(document);
+    }
+
+    /// <summary>
+    /// Brings a status up to date. A final state stays; where several workers write at once, each change is made to what the others left.
+    /// </summary>
+    /// <param name="job">The job's id.</param>
+    /// <param name="change">What becomes of the present status, or of none.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    public async Task<JobStatus> UpdateAsync(string job, Func<JobStatus?, JobStatus> change, CancellationToken cancellationToken)
+    {
+        for (var attempt = 0; attempt < MaxAttempts; attempt++)
+        {
+            var document = await work.TryReadDocumentAsync(BlobOf(job), MaxStatusBytes, cancellationToken).ConfigureAwait(false);
+            var present = document is null ? null : Parse(document);
+            if (present is { IsFinal: true })
+            {
+                return present;
+            }
+
+            var status = change(present) with { UpdatedAt = clock.GetUtcNow() };
+            var utf8 = JsonSerializer.SerializeToUtf8Bytes(status, JobJson.Default.JobStatus);
+            if (await work.TryReplaceAsync(BlobOf(job), utf8, document?.Version, cancellationToken).ConfigureAwait(false))
+            {
+                return status;
+            }
+        }
+
+        throw Errors.StatusContended(job, MaxAttempts);
+    }
+
+    private static JobStatus Parse(StoredDocument document) =>
+        JsonSerializer.Deserialize(document.Content.Span, JobJson.Default.JobStatus) ?? throw new JsonException("A status is `null`.");
+
+    private static string BlobOf(string job) => $"jobs/{job}/status.json";
+}

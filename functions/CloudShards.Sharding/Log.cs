@@ -1,0 +1,18 @@
+using Microsoft.Extensions.Logging;
+
+namespace CloudShards.Sharding;
+
+internal static partial class Log
+{
+    [LoggerMessage(1, LogLevel.Information, "Sharding {Path} as job {Job}")]
+    public static partial void Begun(ILogger log, string path, string job);
+
+    [LoggerMessage(2, LogLevel.Information, "{Path} is {State}: {Outcome}")]
+    public static partial void Ended(ILogger log, string path, JobState state, string? outcome);
+
+    [LoggerMessage(3, LogLevel.Debug, "{Path} is {State} already; its event was repeated")]
+    public static partial void Repeated(ILogger log, string path, JobState state);
+
+    [LoggerMessage(4, LogLevel.Error, "Gave up on {Path}, job {Job}: {Error}")]
+    public static partial void GaveUp(ILogger log, string path, string job, string? error);
+}

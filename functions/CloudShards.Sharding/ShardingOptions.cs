@@ -1,0 +1,33 @@
+using CloudShards.Formats;
+
+namespace CloudShards.Sharding;
+
+/// <summary>How a worker shards.</summary>
+public sealed record ShardingOptions
+{
+    /// <summary>
+    /// Bytes of buffers that a worker may use at once, whatever the checkpoint's size. Default 128 MiB; at least
+    /// <see cref="LaneBytes"/>. The process needs about 100 MiB beside it.
+    /// </summary>
+    public int MemoryBudgetBytes { get; init; } = 128 << 20;
+
+    /// <summary>Bytes that one batch may read, about a minute of work. A larger tensor is a batch of its own. Default 4 GiB.</summary>
+    public long MaxBatchBytes { get; init; } = 4L << 30;
+
+    /// <summary>Shards that one batch may write. Default 4,096.</summary>
+    public int MaxBatchShards { get; init; } = 4096;
+
+    /// <summary>Bytes of a shard that each chunk sum covers. Default 8 MiB. It is part of the manifest, and so of its digest.</summary>
+    public int ChunkBytes { get; init; } = ShardManifest.DefaultChunkBytes;
+
+    /// <summary>Bounds on what an uploaded file may ask for.</summary>
+    public CheckpointLimits Limits { get; init; } = CheckpointLimits.Default;
+
+    /// <summary>Bytes of buffers that one of the shards being written may use.</summary>
+    public const int LaneBytes = 24 << 20;
+
+    /// <summary>A tensor of up to this many bytes is read once, into memory, and written in one request; a larger one block by block. 16 MiB.</summary>
+    public const int BufferedBytes = 16 << 20;
+
+    internal int Lanes => Math.Max(1, MemoryBudgetBytes / LaneBytes);
+}

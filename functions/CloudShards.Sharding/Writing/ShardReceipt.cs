@@ -1,0 +1,15 @@
+using System.Collections.Immutable;
+using CloudShards.Formats;
+
+namespace CloudShards.Sharding;
+
+/// <summary>What a batch left behind: the address of each of its shards, in the plan's order.</summary>
+/// <param name="Batch">The batch's number.</param>
+/// <param name="Shards">Its shards.</param>
+public sealed record ShardReceipt(int Batch, ImmutableArray<ReceiptShard> Shards);
+
+/// <summary>A shard that is in the store.</summary>
+/// <param name="Digest">Its SHA-256.</param>
+/// <param name="Chunks">The XXH3 of each of its chunks.</param>
+/// <param name="Created">Whether this batch wrote it; false where it was there.</param>
+public sealed record ReceiptShard(Digest Digest, ImmutableArray<ulong> Chunks, bool Created);

@@ -1,0 +1,66 @@
+using System.Buffers;
+using CloudShards.Formats;
+
+namespace CloudShards.Sharding;
+
+/// <summary>
+/// Reads a tensor that is a view (transposed, strided, expanded) or is stored big-endian as if it were contiguous and little-endian, through a
+/// window of bounded size. Each window costs one pass over the part of the file that its elements lie in.
+/// </summary>
+internal sealed class ViewReader : IDisposable
+{
+    private const int WindowBytes = ShardingOptions.BufferedBytes;
+    private const int BlockBytes = 4 << 20;
+
+    private readonly ICheckpointSource _source;
+    private readonly TensorGather _gather;
+    private readonly long _bytes;
+    private readonly byte[] _window;
+    private readonly byte[] _block;
+    private ByteRange _filled;
+
+    public ViewReader(ICheckpointSource source, TensorInfo tensor)
+    {
+        (_source, _gather, _bytes) = (source, new(tensor), tensor.Bytes);
+        _window = ArrayPool<byte>.Shared.Rent((int)Math.Min(WindowBytes, Math.Max(1, _bytes)));
+        _block = ArrayPool<byte>.Shared.Rent(BlockBytes);
+    }
+
+    /// <summary>Reads from byte <paramref name="offset"/> of the tensor's contiguous form on. Reads forward are cheap; one back costs its window again.</summary>
+    public async ValueTask ReadAsync(long offset, Memory<byte> destination, CancellationToken cancellationToken)
+    {
+        while (!destination.IsEmpty)
+        {
+            if (offset < _filled.Offset || offset >= _filled.End)
+            {
+                await FillAsync(offset - (offset % WindowBytes), cancellationToken).ConfigureAwait(false);
+            }
+
+            var available = _window.AsMemory((int)(offset - _filled.Offset), (int)Math.Min(destination.Length, _filled.End - offset));
+            available.CopyTo(destination);
+            (offset, destination) = (offset + available.Length, destination[available.Length..]);
+        }
+    }
+
+    public void Dispose()
+    {
+        ArrayPool<byte>.Shared.Return(_window);
+        ArrayPool<byte>.Shared.Return(_block);
+    }
+
+    private async ValueTask FillAsync(long offset, CancellationToken cancellationToken)
+    {
+        var length = (int)Math.Min(WindowBytes, _bytes - offset);
+        var first = offset / _gather.ElementBytes;
+        var extent = _gather.SourceOf(first, length / _gather.ElementBytes);
+        for (var at = extent.Offset; at < extent.End; at += BlockBytes)
+        {
+            var block = _block.AsMemory(0, (int)Math.Min(BlockBytes, extent.End - at));
+            await _source.ReadAsync(at, block, cancellationToken).ConfigureAwait(false);
+            _gather.Gather(first, _window.AsSpan(0, length), at, block.Span);
+        }
+
+        _gather.Finish(_window.AsSpan(0, length));
+        _filled = new(offset, length);
+    }
+}
