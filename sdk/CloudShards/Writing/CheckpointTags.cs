@@ -58,6 +58,11 @@ public sealed class CheckpointTags(IShardStore store, TimeProvider? timeProvider
                     return true;
             }
 
+            if (options.Confirm is { } confirm)
+            {
+                await confirm(cancellationToken).ConfigureAwait(false);
+            }
+
             if (await _store.TryReplaceAsync(blob, wanted.ToUtf8(), present?.Version, cancellationToken).ConfigureAwait(false))
             {
                 return true;
@@ -107,6 +112,12 @@ public sealed record TagMoveOptions
 
     /// <summary>When it may be moved. Default <see cref="TagRule.Always"/>.</summary>
     public TagRule Rule { get; init; }
+
+    /// <summary>
+    /// Asked after the tag was read and before it is replaced; an exception leaves it where it is. What it sees can only change
+    /// together with the tag, or after it. Default null: nobody is asked.
+    /// </summary>
+    public Func<CancellationToken, ValueTask>? Confirm { get; init; }
 }
 
 /// <summary>When a tag may be moved.</summary>
