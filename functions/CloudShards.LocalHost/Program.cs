@@ -1,0 +1,62 @@
+using CloudShards.LocalHost;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+if (args is ["--help" or "-h"])
+{
+    Console.WriteLine("""
+        Watches a container for checkpoints and shards them, on this machine.
+
+          cloudshards-localhost                               starts an Azurite of its own
+          cloudshards-localhost --connection-string TEXT      works on that account
+          cloudshards-localhost --account NAME                works on that account, as whom you are signed in
+
+        Also: --uploads, --shards, --work CONTAINER; --events QUEUE; --folder FOLDER keeps Azurite's data there. Ctrl+C ends it.
+        """);
+    return 0;
+}
+
+var builder = Host.CreateApplicationBuilder();
+builder.Configuration.AddCommandLine(args, new Dictionary<string, string>
+{
+    ["--connection-string"] = "ConnectionString",
+    ["--account"] = "Account",
+    ["--uploads"] = "Uploads",
+    ["--shards"] = "Shards",
+    ["--work"] = "Work",
+    ["--events"] = "Events",
+    ["--folder"] = "Folder",
+});
+builder.Logging.AddSimpleConsole(console => console.SingleLine = true);
+builder.Logging.AddFilter("Microsoft", LogLevel.Warning);
+builder.Logging.AddFilter("Azure", LogLevel.Warning);
+
+try
+{
+    var options = builder.Configuration.Get<LocalHostOptions>() ?? new();
+    var startsAzurite = options is { ConnectionString: null, Account: null };
+    await using var azurite = startsAzurite
+        ? await AzuriteServer.StartAsync(new() { Folder = builder.Configuration["Folder"], Progress = new Progress<string>(Console.WriteLine) })
+        : null;
+    options = azurite is null ? options : options with { ConnectionString = azurite.ConnectionString };
+
+    builder.Services.AddLocalSharding(options);
+    using var host = builder.Build();
+    await host.Services.GetRequiredService<LocalStorage>().CreateAsync(CancellationToken.None);
+    await host.StartAsync();
+    if (azurite is not null)
+    {
+        Console.WriteLine($"Connection string: {azurite.ConnectionString}");
+    }
+
+    Console.WriteLine($"Upload checkpoints to the container `{options.Uploads}`; shards go to `{options.Shards}`. Ctrl+C ends this.");
+    await host.WaitForShutdownAsync();
+    return 0;
+}
+catch (Exception e) when (e is AzuriteException or Azure.RequestFailedException or ArgumentException or FormatException)
+{
+    await Console.Error.WriteLineAsync($"The local host cannot start: {e.Message}");
+    return 1;
+}

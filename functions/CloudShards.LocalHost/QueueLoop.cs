@@ -1,0 +1,141 @@
+using Azure;
+using Azure.Storage.Queues;
+using Azure.Storage.Queues.Models;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace CloudShards.LocalHost;
+
+/// <summary>
+/// Works off a queue as the Functions host does: takes a message, keeps it invisible while the work goes on, deletes it on success, shows it
+/// again after a while on failure, and moves it to the poison queue after the fifth.
+/// </summary>
+/// <param name="queue">The queue.</param>
+/// <param name="poison">Where messages go that failed five times; null where they are dropped.</param>
+/// <param name="work">What is done with a message.</param>
+/// <param name="options">The waits.</param>
+/// <param name="clock">The clock of the waits.</param>
+/// <param name="log">Is told of failures.</param>
+internal sealed class QueueLoop(
+    QueueClient queue,
+    QueueClient? poison,
+    Func<BinaryData, CancellationToken, Task> work,
+    LocalHostOptions options,
+    TimeProvider clock,
+    ILogger<QueueLoop> log) : BackgroundService
+{
+    /// <summary>How often a message is tried.</summary>
+    public const int MaxDequeueCount = 5;
+
+    private static readonly TimeSpan Visibility = TimeSpan.FromMinutes(1);
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        while (!stoppingToken.IsCancellationRequested)
+        {
+            var isIdle = true;
+            try
+            {
+                QueueMessage? message = await queue.ReceiveMessageAsync(Visibility, stoppingToken);
+                if (message is not null)
+                {
+                    isIdle = false;
+                    await HandOverAsync(message, stoppingToken);
+                }
+            }
+            catch (RequestFailedException e)
+            {
+                Log.QueueFailed(log, queue.Name, e);
+            }
+
+            if (isIdle)
+            {
+                await Task.Delay(options.PollInterval, clock, stoppingToken);
+            }
+        }
+    }
+
+    private async Task HandOverAsync(QueueMessage message, CancellationToken stoppingToken)
+    {
+        // A worker that died has left its message here without a word; it counts all the same.
+        if (message.DequeueCount > MaxDequeueCount)
+        {
+            await GiveUpAsync(message, message.PopReceipt, stoppingToken);
+            return;
+        }
+
+        using var working = CancellationTokenSource.CreateLinkedTokenSource(stoppingToken);
+        var renewal = RenewAsync(message, working);
+        Exception? failure = null;
+        try
+        {
+            await work(message.Body, working.Token);
+        }
+        catch (Exception e) when (!stoppingToken.IsCancellationRequested)
+        {
+            failure = e;
+        }
+        finally
+        {
+            await working.CancelAsync();
+        }
+
+        await SettleAsync(message, await renewal, failure, stoppingToken);
+    }
+
+    private async Task SettleAsync(QueueMessage message, string popReceipt, Exception? failure, CancellationToken stoppingToken)
+    {
+        if (failure is null)
+        {
+            await queue.DeleteMessageAsync(message.MessageId, popReceipt, stoppingToken);
+            return;
+        }
+
+        Log.WorkFailed(log, queue.Name, message.DequeueCount, MaxDequeueCount, failure);
+        if (message.DequeueCount >= MaxDequeueCount)
+        {
+            await GiveUpAsync(message, popReceipt, stoppingToken);
+        }
+        else
+        {
+            await queue.UpdateMessageAsync(message.MessageId, popReceipt, visibilityTimeout: options.RetryDelay, cancellationToken: stoppingToken);
+        }
+    }
+
+    private async Task GiveUpAsync(QueueMessage message, string popReceipt, CancellationToken stoppingToken)
+    {
+        if (poison is not null)
+        {
+            await poison.SendMessageAsync(message.Body, cancellationToken: stoppingToken);
+        }
+
+        await queue.DeleteMessageAsync(message.MessageId, popReceipt, stoppingToken);
+    }
+
+    // Returns the message's newest receipt. Where it cannot be renewed, somebody else may take the message: the work goes on, for what both do is
+    // written once.
+    private async Task<string> RenewAsync(QueueMessage message, CancellationTokenSource working)
+    {
+        var popReceipt = message.PopReceipt;
+        using var timer = new PeriodicTimer(Visibility / 2, clock);
+        try
+        {
+            while (await timer.WaitForNextTickAsync(working.Token))
+            {
+                UpdateReceipt renewed = await queue.UpdateMessageAsync(
+                    message.MessageId, popReceipt, visibilityTimeout: Visibility, cancellationToken: CancellationToken.None);
+                popReceipt = renewed.PopReceipt;
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // The work is done.
+        }
+        catch (RequestFailedException e)
+        {
+            Log.QueueFailed(log, queue.Name, e);
+        }
+
+        return popReceipt;
+    }
+}
