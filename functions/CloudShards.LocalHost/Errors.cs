@@ -22,4 +22,7 @@ internal static class Errors
     public static AzuriteException AzuriteNotReady(TimeSpan timeout, string lastLines) => new(
         $"Azurite did not listen within {timeout.TotalSeconds:0} s. If the machine is only slow, raise `AzuriteOptions.ReadyTimeout`. "
         + $"Its last lines:{lastLines}");
+
+    public static ArgumentException NoAccount() => new(
+        "Exactly one of `--connection-string` and `--account` names the storage account to work on. Give one of them, or neither to start an Azurite.");
 }

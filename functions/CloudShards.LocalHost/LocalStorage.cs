@@ -57,12 +57,12 @@ public sealed class LocalStorage
     /// <summary>Creates what is missing.</summary>
     public async Task CreateAsync(CancellationToken cancellationToken)
     {
-        foreach (var container in (ReadOnlySpan<BlobContainerClient>)[Uploads, Shards, Work])
+        foreach (var container in (BlobContainerClient[])[Uploads, Shards, Work])
         {
             await container.CreateIfNotExistsAsync(cancellationToken: cancellationToken);
         }
 
-        foreach (var queue in (ReadOnlySpan<QueueClient>)[Events, FailedEvents])
+        foreach (var queue in (QueueClient[])[Events, FailedEvents])
         {
             await queue.CreateIfNotExistsAsync(cancellationToken: cancellationToken);
         }

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Azure;
 using Azure.Storage.Blobs;
 using CloudShards.Formats;
 using Microsoft.Extensions.Logging;
@@ -81,12 +82,22 @@ public sealed class CheckpointPipeline
     }
 
     /// <summary>Ends the job of an event that was tried too often: its status says so, and what the last attempt failed of.</summary>
-    /// <param name="message">The event, from the poison queue.</param>
+    /// <param name="message">The message of the poison queue.</param>
     /// <param name="cancellationToken">Ends it.</param>
-    /// <exception cref="FormatException">The message is not an event of an upload, so that there is no job to end.</exception>
-    public async Task<JobStatus> FailedAsync(BinaryData message, CancellationToken cancellationToken)
+    /// <returns>The final status, or null where the message is not an event of an upload, so that there is no job to end.</returns>
+    public async Task<JobStatus?> FailedAsync(BinaryData message, CancellationToken cancellationToken)
     {
-        var upload = UploadEvent.Parse(message);
+        UploadEvent upload;
+        try
+        {
+            upload = UploadEvent.Parse(message);
+        }
+        catch (FormatException e)
+        {
+            Log.NotAnEvent(_log, e);
+            return null;
+        }
+
         var status = await BeginAsync(upload, cancellationToken).ConfigureAwait(false);
         status = await EndAsync(
             status.Job,
@@ -95,6 +106,13 @@ public sealed class CheckpointPipeline
         Log.GaveUp(_log, upload.Path, status.Job, status.Error?.Message);
         return status;
     }
+
+    /// <summary>How far the sharding of one version of an upload is; null where no event told of it yet.</summary>
+    /// <param name="path">The upload's path in its container.</param>
+    /// <param name="etag">The version.</param>
+    /// <param name="cancellationToken">Ends the read.</param>
+    public Task<JobStatus?> TryGetStatusAsync(string path, ETag etag, CancellationToken cancellationToken) =>
+        _jobs.TryReadAsync(JobStore.IdOf(path, etag.ToString()), cancellationToken);
 
     private Task<JobStatus> BeginAsync(UploadEvent upload, CancellationToken cancellationToken)
     {

@@ -15,4 +15,7 @@ internal static partial class Log
 
     [LoggerMessage(4, LogLevel.Error, "Gave up on {Path}, job {Job}: {Error}")]
     public static partial void GaveUp(ILogger log, string path, string job, string? error);
+
+    [LoggerMessage(5, LogLevel.Error, "A message that was tried too often is not an event of an upload; it is dropped")]
+    public static partial void NotAnEvent(ILogger log, Exception exception);
 }
