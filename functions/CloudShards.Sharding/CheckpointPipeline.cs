@@ -112,11 +112,11 @@ public sealed class CheckpointPipeline
     /// <param name="etag">The version.</param>
     /// <param name="cancellationToken">Ends the read.</param>
     public Task<JobStatus?> TryGetStatusAsync(string path, ETag etag, CancellationToken cancellationToken) =>
-        _jobs.TryReadAsync(JobStore.IdOf(path, etag.ToString()), cancellationToken);
+        _jobs.TryReadAsync(JobStore.IdOf(path, UploadEvent.TextOf(etag)), cancellationToken);
 
     private Task<JobStatus> BeginAsync(UploadEvent upload, CancellationToken cancellationToken)
     {
-        var (etag, now) = (upload.ETag.ToString(), _clock.GetUtcNow());
+        var (etag, now) = (UploadEvent.TextOf(upload.ETag), _clock.GetUtcNow());
         var job = JobStore.IdOf(upload.Path, etag);
         return _jobs.UpdateAsync(
             job,

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using System.Text.Json.Serialization;
 using CloudShards.Formats;
 
@@ -90,4 +91,4 @@ public sealed record JobError(string Cause, string Message, long? Offset = null,
 [JsonSerializable(typeof(BlobCreated))]
 internal sealed partial class JobJson : JsonSerializerContext;
 
-internal sealed class CamelCaseStates() : JsonStringEnumConverter<JobState>(System.Text.Json.JsonNamingPolicy.CamelCase);
+internal sealed class CamelCaseStates() : JsonStringEnumConverter<JobState>(JsonNamingPolicy.CamelCase);

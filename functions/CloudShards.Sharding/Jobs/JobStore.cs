@@ -1,5 +1,7 @@
+using System.Buffers;
 using System.Security.Cryptography;
 using System.Text;
+using System.Text.Encodings.Web;
 using System.Text.Json;
 
 namespace CloudShards.Sharding;
@@ -11,6 +13,9 @@ internal sealed class JobStore(IShardStore work, TimeProvider clock)
 {
     private const int MaxStatusBytes = 1 << 20;
     private const int MaxAttempts = 10;
+
+    // People read it: only what JSON must have escaped is.
+    private static readonly JsonWriterOptions Readable = new() { Indented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>The id of the job for one version of an upload: repeated events meet the same job.</summary>
     public static string IdOf(string path, string etag) =>
@@ -41,8 +46,7 @@ internal sealed class JobStore(IShardStore work, TimeProvider clock)
             }
 
             var status = change(present) with { UpdatedAt = clock.GetUtcNow() };
-            var utf8 = JsonSerializer.SerializeToUtf8Bytes(status, JobJson.Default.JobStatus);
-            if (await work.TryReplaceAsync(BlobOf(job), utf8, document?.Version, cancellationToken).ConfigureAwait(false))
+            if (await work.TryReplaceAsync(BlobOf(job), ToUtf8(status), document?.Version, cancellationToken).ConfigureAwait(false))
             {
                 return status;
             }
@@ -53,6 +57,17 @@ internal sealed class JobStore(IShardStore work, TimeProvider clock)
 
     private static JobStatus Parse(StoredDocument document) =>
         JsonSerializer.Deserialize(document.Content.Span, JobJson.Default.JobStatus) ?? throw new JsonException("A status is `null`.");
+
+    private static ReadOnlyMemory<byte> ToUtf8(JobStatus status)
+    {
+        var utf8 = new ArrayBufferWriter<byte>();
+        using (var writer = new Utf8JsonWriter(utf8, Readable))
+        {
+            JsonSerializer.Serialize(writer, status, JobJson.Default.JobStatus);
+        }
+
+        return utf8.WrittenMemory;
+    }
 
     private static string BlobOf(string job) => $"jobs/{job}/status.json";
 }

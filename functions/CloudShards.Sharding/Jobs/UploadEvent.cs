@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using Azure;
 using Azure.Messaging;
 
@@ -29,7 +30,7 @@ public sealed record UploadEvent(string Container, string Path, ETag ETag)
             var middle = subject.IndexOf(SubjectMiddle, SubjectStart.Length, StringComparison.Ordinal);
             var data = cloudEvent.Data is { } json ? JsonSerializer.Deserialize(json.ToMemory().Span, JobJson.Default.BlobCreated) : null;
             return middle > 0 && data?.ETag is { Length: > 0 } etag
-                ? new(subject[SubjectStart.Length..middle], subject[(middle + SubjectMiddle.Length)..], new ETag(Quoted(etag)))
+                ? new(subject[SubjectStart.Length..middle], subject[(middle + SubjectMiddle.Length)..], new ETag(etag.Trim('"')))
                 : throw Errors.NotAnUploadEvent("it lacks the blob's path or ETag");
         }
         catch (Exception e) when (e is JsonException or ArgumentException)
@@ -47,21 +48,21 @@ public sealed record UploadEvent(string Container, string Path, ETag ETag)
     public static BinaryData Create(Uri blob, string container, string path, ETag etag, DateTimeOffset writtenAt)
     {
         ArgumentNullException.ThrowIfNull(blob);
-        var data = JsonSerializer.SerializeToUtf8Bytes(new BlobCreated(etag.ToString("G").Trim('"'), blob.GetLeftPart(UriPartial.Path)), JobJson.Default.BlobCreated);
+        var data = JsonSerializer.SerializeToUtf8Bytes(new BlobCreated(TextOf(etag), blob.GetLeftPart(UriPartial.Path)), JobJson.Default.BlobCreated);
         var cloudEvent = new CloudEvent($"/containers/{container}", EventType, new BinaryData(data), "application/json", CloudEventDataFormat.Json)
         {
-            Id = $"{path}@{etag:G}",
+            Id = $"{path}@{TextOf(etag)}",
             Subject = $"{SubjectStart}{container}{SubjectMiddle}{path}",
             Time = writtenAt,
         };
         return BinaryData.FromObjectAsJson(cloudEvent);
     }
 
-    // Event Grid leaves out the quotes that HTTP wants.
-    private static string Quoted(string etag) => etag.StartsWith('"') ? etag : $"\"{etag}\"";
+    /// <summary>An ETag without the quotes that HTTP puts around it, as Event Grid writes it.</summary>
+    internal static string TextOf(ETag etag) => etag.ToString("G").Trim('"');
 }
 
 /// <summary>The part of a BlobCreated event's data that matters here.</summary>
 internal sealed record BlobCreated(
-    [property: System.Text.Json.Serialization.JsonPropertyName("eTag")] string ETag,
-    [property: System.Text.Json.Serialization.JsonPropertyName("url")] string Url);
+    [property: JsonPropertyName("eTag")] string ETag,
+    [property: JsonPropertyName("url")] string Url);

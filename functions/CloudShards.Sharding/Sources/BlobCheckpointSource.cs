@@ -20,7 +20,7 @@ public sealed class BlobCheckpointSource : ICheckpointSource
     public long Length { get; }
 
     /// <inheritdoc/>
-    public string ETag => _etag.ToString();
+    public string ETag => UploadEvent.TextOf(_etag);
 
     /// <inheritdoc/>
     public DateTimeOffset UploadedAt { get; }
