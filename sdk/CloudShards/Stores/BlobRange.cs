@@ -122,7 +122,8 @@ internal static class BlobRange
             throw Errors.WrongAnswer(blob, range, response);
         }
 
-        if (ifMatch is { } expected && headers.ETag is { } found && found != expected)
+        // An ETag may come with quotes or without; the header's form has them.
+        if (ifMatch is { } expected && headers.ETag is { } found && found.ToString("H") != expected.ToString("H"))
         {
             throw Errors.WrongVersion(blob, expected, found);
         }
