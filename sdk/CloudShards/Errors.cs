@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Azure;
 using CloudShards.Formats;
 
@@ -95,6 +96,9 @@ internal static class Errors
 
     public static ArgumentException DuplicateTensor(string name, string checkpoint) => new(
         $"The checkpoint `{checkpoint}` already has a tensor `{name}`. Write each name once.", nameof(name));
+
+    public static ArgumentException ValuesNotObject(JsonValueKind found) => new(
+        $"`{nameof(CheckpointWriterOptions)}.{nameof(CheckpointWriterOptions.Values)}` is JSON of the kind {found}, expected an object.");
 
     public static InvalidOperationException TensorUnfinished(string tensor) => new(
         $"The tensor `{tensor}` is still being written. Await all writes before publishing.");

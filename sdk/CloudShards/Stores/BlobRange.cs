@@ -95,10 +95,13 @@ internal static class BlobRange
         }
     }
 
+    /// <summary>An ETag as it stands in a header: the client library strips its quotes in some places and adds them in none.</summary>
+    public static ETag Quoted(ETag version) => new(version.ToString("H"));
+
     private static BlobDownloadOptions Ask(ByteRange range, ETag? ifMatch) => new()
     {
         Range = new HttpRange(range.Offset, range.Length),
-        Conditions = ifMatch is null ? null : new BlobRequestConditions { IfMatch = ifMatch },
+        Conditions = ifMatch is { } version ? new BlobRequestConditions { IfMatch = Quoted(version) } : null,
     };
 
     private static void Check(Response response, string blob, ByteRange range, ETag? ifMatch)
@@ -122,8 +125,7 @@ internal static class BlobRange
             throw Errors.WrongAnswer(blob, range, response);
         }
 
-        // An ETag may or may not have its quotes, depending on which of the library's doors it came through.
-        if (ifMatch is { } expected && headers.ETag is { } found && found.ToString("H") != expected.ToString("H"))
+        if (ifMatch is { } expected && headers.ETag is { } found && Quoted(found) != Quoted(expected))
         {
             throw Errors.WrongVersion(blob, expected, found);
         }

@@ -75,7 +75,7 @@ public sealed class BlobShardStore(BlobContainerClient container) : IShardStore
         }
 
         var content = await ReadToEndAsync(name, result.Content, maxBytes, cancellationToken).ConfigureAwait(false);
-        return new(content, result.Details.ETag.ToString());
+        return new(content, BlobRange.Quoted(result.Details.ETag).ToString());
     }
 
     /// <inheritdoc/>

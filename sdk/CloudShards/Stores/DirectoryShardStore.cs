@@ -153,13 +153,13 @@ public sealed class DirectoryShardStore : IShardStore
 
     // Moving without overwriting would not do in place of the lock: on Unix the runtime looks and then renames, and of two movers both may win.
     // The operating system frees the lock of a process that died.
-    private async ValueTask<FileStream> LockAsync(CancellationToken cancellationToken)
+    private async ValueTask<SafeFileHandle> LockAsync(CancellationToken cancellationToken)
     {
         while (true)
         {
             try
             {
-                return new FileStream(Path.Combine(_root, LockName), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+                return File.OpenHandle(Path.Combine(_root, LockName), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
             }
             catch (IOException e) when (IsHeld(e))
             {

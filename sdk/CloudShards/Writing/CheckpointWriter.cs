@@ -137,7 +137,7 @@ public sealed class CheckpointWriter
 
     private static long BytesOf(string name, TensorDType dtype, TensorShape shape)
     {
-        ArgumentException.ThrowIfNullOrEmpty(name);
+        ArgumentNullException.ThrowIfNull(name);
         var bits = checked(shape.ElementCount() * dtype.Bits());
         return bits % 8 == 0 ? bits / 8 : throw Errors.NotWholeBytes(name, dtype, 0, shape);
     }

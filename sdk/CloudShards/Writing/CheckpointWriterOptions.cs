@@ -22,7 +22,12 @@ public sealed record CheckpointWriterOptions
     public IReadOnlyDictionary<string, string> Metadata { get; init; } = ImmutableDictionary<string, string>.Empty;
 
     /// <summary>A JSON object to keep in the manifest: what the checkpoint holds beside tensors. Default an empty one.</summary>
-    public JsonElement? Values { get; init; }
+    /// <exception cref="ArgumentException">It is no object.</exception>
+    public JsonElement? Values
+    {
+        get;
+        init => field = value is null or { ValueKind: JsonValueKind.Object } ? value : throw Errors.ValuesNotObject(value.Value.ValueKind);
+    }
 
     /// <summary>The clock by which tags are moved. Default the system's.</summary>
     public TimeProvider TimeProvider { get; init; } = TimeProvider.System;

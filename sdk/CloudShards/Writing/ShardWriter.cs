@@ -10,12 +10,10 @@ namespace CloudShards;
 /// </summary>
 internal sealed class ShardWriter(IShardStore store, ShardWriterOptions options)
 {
-    private const int BlockBytes = 8 << 20;
-
     // Below this a futile write costs less than the question whether it is needed.
     private const int ProbedBytes = 1 << 20;
 
-    private readonly BufferPool _buffers = new(Math.Max(options.MaxBufferedBytes, 2 * BlockBytes), options.MaxBuffers);
+    private readonly BufferPool _buffers = new(Math.Max(options.MaxBufferedBytes, 2 * options.BlockBytes), options.MaxBuffers);
 
     /// <summary>Writes content that is in memory.</summary>
     /// <exception cref="InvalidDataException">The store has a shard of that digest and another length.</exception>
@@ -37,9 +35,8 @@ internal sealed class ShardWriter(IShardStore store, ShardWriterOptions options)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(length);
         using var buffer = await _buffers.RentAsync(cancellationToken).ConfigureAwait(false);
-        var isBuffered = length <= options.MaxBufferedBytes;
         var sums = await HashAsync(length, content, buffer.Memory, cancellationToken).ConfigureAwait(false);
-        return isBuffered
+        return length <= options.MaxBufferedBytes
             ? await CreateAsync(sums, buffer.Memory[..(int)length], cancellationToken).ConfigureAwait(false)
             : await CreateAsync(sums, Blocks(sums, content, buffer.Memory, cancellationToken), cancellationToken).ConfigureAwait(false);
     }
@@ -49,6 +46,16 @@ internal sealed class ShardWriter(IShardStore store, ShardWriterOptions options)
     {
         using var buffer = await _buffers.RentAsync(cancellationToken).ConfigureAwait(false);
         return await HashAsync(length, content, buffer.Memory, cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>Writes content that was hashed before, in blocks.</summary>
+    /// <exception cref="InvalidDataException">
+    /// The content changed since, or the store has a shard of that digest and another length.
+    /// </exception>
+    public async Task<WrittenShard> WriteAsync(ShardSums sums, ShardContent content, CancellationToken cancellationToken)
+    {
+        using var buffer = await _buffers.RentAsync(cancellationToken).ConfigureAwait(false);
+        return await CreateAsync(sums, Blocks(sums, content, buffer.Memory, cancellationToken), cancellationToken).ConfigureAwait(false);
     }
 
     /// <summary>Whether the store has a shard already.</summary>
@@ -123,21 +130,22 @@ internal sealed class ShardWriter(IShardStore store, ShardWriterOptions options)
     }
 
     // A block stays valid until the one after the next is asked for.
-    private static async IAsyncEnumerable<ReadOnlyMemory<byte>> ReadBlocksAsync(
+    private async IAsyncEnumerable<ReadOnlyMemory<byte>> ReadBlocksAsync(
         long length, ShardContent content, Memory<byte> buffer, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        var windows = buffer.Length / BlockBytes;
+        var blockBytes = options.BlockBytes;
+        var windows = buffer.Length / blockBytes;
         Memory<byte> Window(long offset) => length <= buffer.Length
-            ? buffer[(int)offset..(int)Math.Min(offset + BlockBytes, length)]
-            : buffer.Slice((int)(offset / BlockBytes % windows) * BlockBytes, (int)Math.Min(BlockBytes, length - offset));
+            ? buffer[(int)offset..(int)Math.Min(offset + blockBytes, length)]
+            : buffer.Slice((int)(offset / blockBytes % windows) * blockBytes, (int)Math.Min(blockBytes, length - offset));
 
         var next = length == 0 ? Task.CompletedTask : content(0, Window(0), cancellationToken).AsTask();
         try
         {
-            for (var offset = 0L; offset < length; offset += BlockBytes)
+            for (var offset = 0L; offset < length; offset += blockBytes)
             {
                 await next.ConfigureAwait(false);
-                var following = offset + BlockBytes;
+                var following = offset + blockBytes;
                 next = following < length ? content(following, Window(following), cancellationToken).AsTask() : Task.CompletedTask;
                 yield return Window(offset);
             }
@@ -149,12 +157,14 @@ internal sealed class ShardWriter(IShardStore store, ShardWriterOptions options)
         }
     }
 
-    private static async IAsyncEnumerable<ReadOnlyMemory<byte>> Blocks(ReadOnlyMemory<byte> content)
+    private async IAsyncEnumerable<ReadOnlyMemory<byte>> Blocks(ReadOnlyMemory<byte> content)
     {
         await ValueTask.CompletedTask.ConfigureAwait(false);
-        for (var offset = 0; offset < content.Length; offset += BlockBytes)
+        while (!content.IsEmpty)
         {
-            yield return content.Slice(offset, Math.Min(BlockBytes, content.Length - offset));
+            var block = content[..Math.Min(options.BlockBytes, content.Length)];
+            content = content[block.Length..];
+            yield return block;
         }
     }
 }
@@ -167,6 +177,9 @@ internal sealed record ShardWriterOptions
 
     /// <summary>Bytes up to which content is read once, held and created in one write. Default 32 MiB.</summary>
     public int MaxBufferedBytes { get; init; } = 32 << 20;
+
+    /// <summary>Bytes that are read, hashed and sent at a time. Default 8 MiB: the service has a fast path for blocks above 4 MiB.</summary>
+    public int BlockBytes { get; init; } = 8 << 20;
 
     /// <summary>Writes that may hold a buffer at once. Default 4.</summary>
     public int MaxBuffers { get; init; } = 4;
