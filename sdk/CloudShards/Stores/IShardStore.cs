@@ -1,5 +1,3 @@
-using CloudShards.Formats;
-
 namespace CloudShards;
 
 /// <summary>
@@ -42,5 +40,5 @@ public interface IShardStore
 
 /// <summary>A small blob and the version that was read.</summary>
 /// <param name="Content">Its bytes.</param>
-/// <param name="Version">An opaque text that changes with every write (a blob's ETag).</param>
+/// <param name="Version">An opaque text that changes whenever the content does (a blob's ETag, a file's SHA-256).</param>
 public sealed record StoredDocument(ReadOnlyMemory<byte> Content, string Version);

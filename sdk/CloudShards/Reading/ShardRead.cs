@@ -1,0 +1,28 @@
+using CloudShards.Formats;
+
+namespace CloudShards;
+
+/// <summary>A run of a tensor's bytes and where they go.</summary>
+/// <param name="Tensor">The tensor, one of the checkpoint's own.</param>
+/// <param name="Offset">The first byte, counted from the tensor's start.</param>
+/// <param name="Destination">Where the bytes go; its length is how many are read.</param>
+public readonly record struct ShardRead(ShardedTensor Tensor, long Offset, Memory<byte> Destination)
+{
+    /// <summary>The whole of a tensor, which must be as long as <paramref name="destination"/>.</summary>
+    /// <param name="tensor">The tensor, one of the checkpoint's own.</param>
+    /// <param name="destination">Where the bytes go.</param>
+    /// <exception cref="ArgumentException">The lengths differ.</exception>
+    public static ShardRead Whole(ShardedTensor tensor, Memory<byte> destination)
+    {
+        ArgumentNullException.ThrowIfNull(tensor);
+        return destination.Length == tensor.Bytes
+            ? new(tensor, 0, destination)
+            : throw Errors.DestinationLength(tensor.Name, tensor.Bytes, destination.Length, nameof(destination));
+    }
+}
+
+/// <summary>How far reads of many runs have come.</summary>
+/// <param name="BytesRead">Bytes that have arrived and been verified.</param>
+/// <param name="BytesTotal">All bytes to read, or null where the runs are not known beforehand.</param>
+/// <param name="RunsRead">Runs (<see cref="ShardRead"/>) of which every byte has arrived.</param>
+public readonly record struct ShardProgress(long BytesRead, long? BytesTotal, int RunsRead);

@@ -1,0 +1,178 @@
+using System.Collections.Immutable;
+using System.Diagnostics.CodeAnalysis;
+using Azure.Storage.Blobs;
+using CloudShards.Formats;
+
+namespace CloudShards;
+
+/// <summary>
+/// A checkpoint in a shard store, open for reading. Its tensors' names, dtypes and shapes are at hand; their bytes are read when asked for,
+/// straight into the caller's memory. All members may be called at once from several threads.
+/// </summary>
+public sealed class ShardedCheckpoint : IAsyncDisposable
+{
+    private readonly Dictionary<string, ShardedTensor> _tensors;
+    private readonly RangeScheduler _scheduler;
+    private readonly RunningReads _running = new();
+
+    private ShardedCheckpoint(IShardStore store, CheckpointReference reference, ShardManifest manifest, ShardedCheckpointOptions options)
+    {
+        Reference = reference;
+        Manifest = manifest;
+        _tensors = manifest.Tensors.ToDictionary(tensor => tensor.Name, StringComparer.Ordinal);
+        _scheduler = new(store, manifest.ChunkBytes, options);
+    }
+
+    /// <summary>The checkpoint's name and its manifest's digest: what this object reads, whatever becomes of tags.</summary>
+    public CheckpointReference Reference { get; }
+
+    /// <summary>The manifest.</summary>
+    public ShardManifest Manifest { get; }
+
+    /// <summary>The tensors, in the checkpoint's order.</summary>
+    public ImmutableArray<ShardedTensor> Tensors => Manifest.Tensors;
+
+    /// <summary>The tensor with a name.</summary>
+    /// <exception cref="KeyNotFoundException">There is none; the message names similar ones.</exception>
+    public ShardedTensor this[string name] =>
+        TryGetTensor(name, out var tensor) ? tensor : throw Errors.NoSuchTensor(name, Reference, _tensors.Keys);
+
+    /// <summary>Opens a checkpoint in a blob container: one small request for a reference by digest, two for one by tag.</summary>
+    /// <param name="container">The container of the shards; reading needs the role Storage Blob Data Reader on it.</param>
+    /// <param name="reference"><c>name</c> (its tag <c>latest</c>), <c>name:tag</c> or <c>name@sha256:…</c>.</param>
+    /// <param name="options">How it is read.</param>
+    /// <param name="cancellationToken">Ends the opening.</param>
+    /// <exception cref="FormatException"><paramref name="reference"/> is not a reference.</exception>
+    /// <exception cref="CheckpointNotFoundException">There is no such checkpoint or tag.</exception>
+    /// <exception cref="ShardCorruptException">The manifest is not what its digest says.</exception>
+    /// <exception cref="CheckpointFormatException">The tag or the manifest is not in a format that this version reads.</exception>
+    public static Task<ShardedCheckpoint> OpenAsync(
+        BlobContainerClient container,
+        string reference,
+        ShardedCheckpointOptions? options = null,
+        CancellationToken cancellationToken = default) =>
+        OpenFromAsync(new BlobShardStore(container), reference, options, cancellationToken);
+
+    /// <summary>Opens a checkpoint in any store.</summary>
+    /// <param name="store">The store.</param>
+    /// <param name="reference"><c>name</c> (its tag <c>latest</c>), <c>name:tag</c> or <c>name@sha256:…</c>.</param>
+    /// <param name="options">How it is read.</param>
+    /// <param name="cancellationToken">Ends the opening.</param>
+    /// <inheritdoc cref="OpenAsync"/>
+    public static async Task<ShardedCheckpoint> OpenFromAsync(
+        IShardStore store, string reference, ShardedCheckpointOptions? options = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(store);
+        options ??= new();
+        var asked = CheckpointReference.Parse(reference);
+        var digest = asked.Digest ?? await ResolveAsync(store, asked, cancellationToken).ConfigureAwait(false);
+        var blob = StoreLayout.Manifest(asked.Name, digest);
+        var document = await store.TryReadDocumentAsync(blob, options.Limits.MaxManifestBytes, cancellationToken).ConfigureAwait(false)
+            ?? throw Errors.NoSuchManifest(asked, digest);
+        var found = Digest.Of(document.Content.Span);
+        return found == digest
+            ? new(store, CheckpointReference.ForDigest(asked.Name, digest), ShardManifest.Parse(document.Content.Span, options.Limits), options)
+            : throw Errors.ManifestCorrupt(blob, digest, found);
+    }
+
+    /// <summary>Finds the tensor with a name.</summary>
+    public bool TryGetTensor(string name, [MaybeNullWhen(false)] out ShardedTensor tensor) => _tensors.TryGetValue(name, out tensor);
+
+    /// <summary>Reads a tensor; a large one in several ranges at once.</summary>
+    /// <param name="name">The tensor's name.</param>
+    /// <param name="destination">
+    /// Where its bytes go: contiguous, row-major, little-endian. It must have the tensor's length; read a tensor above 2 GiB in parts by
+    /// <see cref="ReadAllAsync"/>. After a failure its content is undefined.
+    /// </param>
+    /// <param name="cancellationToken">Ends the read.</param>
+    /// <exception cref="KeyNotFoundException">There is no such tensor.</exception>
+    /// <exception cref="ArgumentException"><paramref name="destination"/> has another length.</exception>
+    /// <exception cref="ShardNotFoundException">The shard is gone.</exception>
+    /// <exception cref="ShardCorruptException">The shard's bytes are not what its chunk sums say.</exception>
+    /// <exception cref="InvalidDataException">The server's answer is not what was asked for.</exception>
+    /// <exception cref="ObjectDisposedException">The checkpoint was disposed.</exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled, or the checkpoint disposed meanwhile.</exception>
+    public Task ReadAsync(string name, Memory<byte> destination, CancellationToken cancellationToken = default) =>
+        ReadAllAsync([ShardRead.Whole(this[name], destination)], null, cancellationToken);
+
+    /// <summary>Reads a contiguous part of a tensor, in one request where it fits in one.</summary>
+    /// <param name="name">The tensor's name.</param>
+    /// <param name="ranges">What to take of each dimension, as <see cref="TensorSlice.Of"/> has it.</param>
+    /// <param name="destination">Where its bytes go; <see cref="TensorSlice.Of"/> says how many.</param>
+    /// <param name="cancellationToken">Ends the read.</param>
+    /// <exception cref="ArgumentException">
+    /// The ranges select no contiguous part of the tensor, or <paramref name="destination"/> has another length than the part.
+    /// </exception>
+    /// <inheritdoc cref="ReadAsync"/>
+    public Task ReadSliceAsync(string name, ReadOnlySpan<Range> ranges, Memory<byte> destination, CancellationToken cancellationToken = default)
+    {
+        var tensor = this[name];
+        var slice = TensorSlice.Of(tensor, ranges);
+        return destination.Length == slice.Bytes.Length
+            ? ReadAllAsync([new(tensor, slice.Bytes.Offset, destination)], null, cancellationToken)
+            : throw Errors.DestinationLength($"{name}{slice.Shape}", slice.Bytes.Length, destination.Length, nameof(destination));
+    }
+
+    /// <summary>Reads many runs of bytes, several at once. The first failure ends the others.</summary>
+    /// <param name="reads">The runs, enumerated only as they are started, so that destinations may be made on the way.</param>
+    /// <param name="progress">Told after each request; calls do not overlap.</param>
+    /// <param name="cancellationToken">Ends the reads.</param>
+    /// <exception cref="ArgumentException">A run does not lie in its tensor, or its tensor is not of this checkpoint.</exception>
+    /// <inheritdoc cref="ReadAsync"/>
+    public async Task ReadAllAsync(
+        IEnumerable<ShardRead> reads, IProgress<ShardProgress>? progress = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(reads);
+        using var lease = _running.Begin(this, cancellationToken);
+        var total = reads is IReadOnlyCollection<ShardRead> known ? known.Sum(read => (long)read.Destination.Length) : (long?)null;
+        var sum = progress is null ? null : new ProgressSum(progress, total);
+        await _scheduler.RunAsync(reads.Select(Checked), sum, lease.Token).ConfigureAwait(false);
+    }
+
+    /// <summary>Reads a run of a tensor's bytes on the caller's thread, for callers whose own interface is synchronous.</summary>
+    /// <param name="tensor">The tensor, one of this checkpoint's own.</param>
+    /// <param name="offset">The first byte.</param>
+    /// <param name="destination">Where the bytes go; its length is how many are read.</param>
+    /// <param name="cancellationToken">Ends the read.</param>
+    /// <inheritdoc cref="ReadAllAsync"/>
+    public void Read(ShardedTensor tensor, long offset, Span<byte> destination, CancellationToken cancellationToken = default)
+    {
+        ThrowUnlessOwn(tensor, offset, destination.Length);
+        using var lease = _running.Begin(this, cancellationToken);
+        _scheduler.Run(tensor, offset, destination, lease.Token);
+    }
+
+    /// <summary>Cancels the reads that are running and returns once none of them touches its destination any more.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await _running.DisposeAsync().ConfigureAwait(false);
+        _scheduler.Dispose();
+    }
+
+    private static async ValueTask<Digest> ResolveAsync(IShardStore store, CheckpointReference asked, CancellationToken cancellationToken)
+    {
+        var tag = await CheckpointTags.TryReadAsync(store, asked, cancellationToken).ConfigureAwait(false) ?? throw Errors.NoSuchTag(asked);
+        return tag.Tag.Digest;
+    }
+
+    private ShardRead Checked(ShardRead read)
+    {
+        ThrowUnlessOwn(read.Tensor, read.Offset, read.Destination.Length);
+        return read;
+    }
+
+    // A tensor of another checkpoint may have chunks of another size, and its sums would be compared with the wrong bytes.
+    private void ThrowUnlessOwn(ShardedTensor tensor, long offset, long length)
+    {
+        ArgumentNullException.ThrowIfNull(tensor);
+        if (!_tensors.TryGetValue(tensor.Name, out var own) || !ReferenceEquals(own, tensor))
+        {
+            throw Errors.ForeignTensor(tensor.Name, Reference);
+        }
+
+        if (offset < 0 || length > tensor.Bytes - offset)
+        {
+            throw Errors.RunBeyondTensor(tensor, new(offset, length));
+        }
+    }
+}

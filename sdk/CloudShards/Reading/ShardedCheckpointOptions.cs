@@ -1,0 +1,48 @@
+using CloudShards.Formats;
+
+namespace CloudShards;
+
+/// <summary>How a checkpoint is read.</summary>
+public sealed record ShardedCheckpointOptions
+{
+    /// <summary>Requests that may run at once, over all reads of the checkpoint; at least 1. Default 8.</summary>
+    public int MaxConcurrency
+    {
+        get;
+        init
+        {
+            ArgumentOutOfRangeException.ThrowIfLessThan(value, 1);
+            field = value;
+        }
+    } = 8;
+
+    /// <summary>
+    /// Bytes that one request may ask for, at least 1; default 8 MiB. It is rounded down to whole chunks of the manifest, and to one chunk at
+    /// least, so that each chunk arrives whole and can be verified.
+    /// </summary>
+    public int MaxRequestBytes
+    {
+        get;
+        init
+        {
+            ArgumentOutOfRangeException.ThrowIfLessThan(value, 1);
+            field = value;
+        }
+    } = 8 << 20;
+
+    /// <summary>What is verified of the bytes that arrive. Default <see cref="ShardVerification.Chunks"/>.</summary>
+    public ShardVerification Verification { get; init; } = ShardVerification.Chunks;
+
+    /// <summary>Bounds on what the manifest may ask of its reader.</summary>
+    public CheckpointLimits Limits { get; init; } = CheckpointLimits.Default;
+}
+
+/// <summary>What is verified of a shard's bytes when they arrive.</summary>
+public enum ShardVerification
+{
+    /// <summary>Every chunk that arrives whole, against its sum in the manifest.</summary>
+    Chunks,
+
+    /// <summary>Lengths alone.</summary>
+    None,
+}

@@ -1,0 +1,198 @@
+using System.Buffers;
+using System.Text;
+using Azure;
+using Azure.Storage;
+using Azure.Storage.Blobs;
+using Azure.Storage.Blobs.Models;
+using Azure.Storage.Blobs.Specialized;
+
+namespace CloudShards;
+
+/// <summary>
+/// Shards in a blob container. Reading needs the role Storage Blob Data Reader on the container and never lists it; writing needs Storage Blob
+/// Data Contributor. Retries are those of the client's options.
+/// </summary>
+/// <param name="container">The container, with whatever credential its client was made with.</param>
+public sealed class BlobShardStore(BlobContainerClient container) : IShardStore
+{
+    private const int MaxBlocks = 50_000;
+
+    // A damaged shard would be found by its readers but never mended, for a shard that exists is taken as done. So the service checks what it
+    // received. MD5 and not CRC-64: emulators store the latter's framing as content.
+    private static readonly UploadTransferValidationOptions Validated = new() { ChecksumAlgorithm = StorageChecksumAlgorithm.MD5 };
+
+    private readonly BlobContainerClient _container = container ?? throw new ArgumentNullException(nameof(container));
+
+    /// <inheritdoc/>
+    public async ValueTask ReadAsync(string name, long offset, Memory<byte> destination, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await BlobRange.ReadAsync(_container.GetBlobBaseClient(name), offset, destination, null, cancellationToken).ConfigureAwait(false);
+        }
+        catch (RequestFailedException e) when (IsBlobMissing(e))
+        {
+            throw Errors.ShardMissing(name, _container.Name, e);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Read(string name, long offset, Span<byte> destination, CancellationToken cancellationToken)
+    {
+        try
+        {
+            BlobRange.Read(_container.GetBlobBaseClient(name), offset, destination, null, cancellationToken);
+        }
+        catch (RequestFailedException e) when (IsBlobMissing(e))
+        {
+            throw Errors.ShardMissing(name, _container.Name, e);
+        }
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask<StoredDocument?> TryReadDocumentAsync(string name, int maxBytes, CancellationToken cancellationToken)
+    {
+        Response<BlobDownloadStreamingResult> response;
+        try
+        {
+            response = await _container.GetBlobBaseClient(name).DownloadStreamingAsync(cancellationToken: cancellationToken).ConfigureAwait(false);
+        }
+        catch (RequestFailedException e) when (IsBlobMissing(e))
+        {
+            return null;
+        }
+
+        using var result = response.Value;
+        var raw = response.GetRawResponse();
+        if (raw.Status != 200)
+        {
+            throw Errors.WrongAnswer(name, null, raw);
+        }
+
+        if (raw.Headers.ContentLengthLong > maxBytes)
+        {
+            throw Errors.DocumentTooLong(name, maxBytes);
+        }
+
+        var content = await ReadToEndAsync(name, result.Content, maxBytes, cancellationToken).ConfigureAwait(false);
+        return new(content, BlobRange.Quoted(result.Details.ETag).ToString());
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask<long?> TryGetLengthAsync(string name, CancellationToken cancellationToken)
+    {
+        try
+        {
+            var response = await _container.GetBlobBaseClient(name).GetPropertiesAsync(cancellationToken: cancellationToken).ConfigureAwait(false);
+
+            // The library reports 0 where the server left the length out.
+            var raw = response.GetRawResponse();
+            return raw.Headers.ContentLengthLong ?? throw Errors.WrongAnswer(name, null, raw);
+        }
+        catch (RequestFailedException e) when (IsBlobMissing(e))
+        {
+            return null;
+        }
+    }
+
+    /// <inheritdoc/>
+    public ValueTask<bool> TryCreateAsync(string name, ReadOnlyMemory<byte> content, CancellationToken cancellationToken) =>
+        TryPutAsync(name, content, new() { IfNoneMatch = ETag.All }, cancellationToken);
+
+    /// <inheritdoc/>
+    public async ValueTask<bool> TryCreateAsync(
+        string name, IAsyncEnumerable<ReadOnlyMemory<byte>> blocks, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(blocks);
+        var blob = _container.GetBlockBlobClient(name);
+
+        // Two writers may stage blocks of one blob at once: each commits those of its own attempt alone.
+        var attempt = Guid.NewGuid();
+        var ids = new List<string>();
+        var staged = 0L;
+        await foreach (var block in blocks.WithCancellation(cancellationToken).ConfigureAwait(false))
+        {
+            if (ids.Count == MaxBlocks)
+            {
+                throw Errors.TooManyBlocks(name, MaxBlocks);
+            }
+
+            ids.Add(BlockId(attempt, ids.Count));
+            staged += block.Length;
+            using var stream = BinaryData.FromBytes(block).ToStream();
+            await blob.StageBlockAsync(ids[^1], stream, new() { TransferValidation = Validated }, cancellationToken).ConfigureAwait(false);
+        }
+
+        try
+        {
+            var options = new CommitBlockListOptions { Conditions = new() { IfNoneMatch = ETag.All } };
+            await blob.CommitBlockListAsync(ids, options, cancellationToken).ConfigureAwait(false);
+        }
+        catch (RequestFailedException e) when (IsTaken(e))
+        {
+            return false;
+        }
+
+        var committed = await TryGetLengthAsync(name, cancellationToken).ConfigureAwait(false);
+        return committed == staged ? true : throw Errors.CommittedLength(name, staged, committed);
+    }
+
+    /// <inheritdoc/>
+    public ValueTask<bool> TryReplaceAsync(string name, ReadOnlyMemory<byte> content, string? version, CancellationToken cancellationToken)
+    {
+        var conditions = version is null
+            ? new BlobRequestConditions { IfNoneMatch = ETag.All }
+            : new BlobRequestConditions { IfMatch = new ETag(version) };
+        return TryPutAsync(name, content, conditions, cancellationToken);
+    }
+
+    /// <summary>Whether the blob is missing, and not its container.</summary>
+    internal static bool IsBlobMissing(RequestFailedException e) => e.Status == 404 && e.ErrorCode != BlobErrorCode.ContainerNotFound;
+
+    /// <summary>Whether a conditional write lost: the blob exists, or has another version.</summary>
+    internal static bool IsTaken(RequestFailedException e) =>
+        e.Status == 412 || (e.Status == 409 && e.ErrorCode == BlobErrorCode.BlobAlreadyExists);
+
+    private async ValueTask<bool> TryPutAsync(
+        string name, ReadOnlyMemory<byte> content, BlobRequestConditions conditions, CancellationToken cancellationToken)
+    {
+        var options = new BlobUploadOptions
+        {
+            Conditions = conditions,
+            TransferValidation = Validated,
+            TransferOptions = new() { InitialTransferSize = Math.Max(content.Length, 1) },
+        };
+        try
+        {
+            using var stream = BinaryData.FromBytes(content).ToStream();
+            await _container.GetBlockBlobClient(name).UploadAsync(stream, options, cancellationToken).ConfigureAwait(false);
+            return true;
+        }
+        catch (RequestFailedException e) when (IsTaken(e))
+        {
+            return false;
+        }
+    }
+
+    private static async ValueTask<ReadOnlyMemory<byte>> ReadToEndAsync(string name, Stream body, int maxBytes, CancellationToken cancellationToken)
+    {
+        const int PieceBytes = 64 << 10;
+        var content = new ArrayBufferWriter<byte>(PieceBytes);
+        while (true)
+        {
+            var read = await body.ReadAsync(content.GetMemory(PieceBytes), cancellationToken).ConfigureAwait(false);
+            if (read == 0)
+            {
+                return content.WrittenMemory;
+            }
+
+            content.Advance(read);
+            if (content.WrittenCount > maxBytes)
+            {
+                throw Errors.DocumentTooLong(name, maxBytes);
+            }
+        }
+    }
+
+    private static string BlockId(Guid attempt, int index) => Convert.ToBase64String(Encoding.ASCII.GetBytes($"{attempt:N}-{index:d5}"));
+}

@@ -1,0 +1,218 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Security.Cryptography;
+using CloudShards.Formats;
+using Microsoft.Win32.SafeHandles;
+
+namespace CloudShards;
+
+/// <summary>
+/// Shards in a folder: a name is a path below it. Several processes may write at once. Writers take turns by a lock on the file <c>.lock</c> in
+/// the folder, only while a finished file gets its name; readers need no lock. Names that differ in case alone need a file system
+/// that tells them apart.
+/// </summary>
+[SuppressMessage("Design", "CA1001", Justification = "A semaphore whose wait handle is never taken holds nothing to free.")]
+public sealed class DirectoryShardStore : IShardStore
+{
+    private const string LockName = ".lock";
+    private static readonly TimeSpan LockPoll = TimeSpan.FromMilliseconds(2);
+
+    private readonly string _root;
+    private readonly SemaphoreSlim _turn = new(1, 1);
+
+    /// <summary>A store in a folder, which is created by the first write.</summary>
+    /// <param name="root">The folder's path.</param>
+    public DirectoryShardStore(string root)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(root);
+        _root = Path.GetFullPath(root);
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask ReadAsync(string name, long offset, Memory<byte> destination, CancellationToken cancellationToken)
+    {
+        using var file = Open(name) ?? throw Errors.ShardMissing(name, _root);
+        for (var filled = 0; filled < destination.Length;)
+        {
+            var read = await RandomAccess.ReadAsync(file, destination[filled..], offset + filled, cancellationToken).ConfigureAwait(false);
+            filled += read > 0 ? read : throw Errors.RangePastEnd(name, new(offset, destination.Length));
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Read(string name, long offset, Span<byte> destination, CancellationToken cancellationToken)
+    {
+        using var file = Open(name) ?? throw Errors.ShardMissing(name, _root);
+        for (var filled = 0; filled < destination.Length;)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            var read = RandomAccess.Read(file, destination[filled..], offset + filled);
+            filled += read > 0 ? read : throw Errors.RangePastEnd(name, new(offset, destination.Length));
+        }
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask<StoredDocument?> TryReadDocumentAsync(string name, int maxBytes, CancellationToken cancellationToken)
+    {
+        using var file = Open(name);
+        if (file is null)
+        {
+            return null;
+        }
+
+        var length = RandomAccess.GetLength(file);
+        var content = length <= maxBytes ? new byte[length] : throw Errors.DocumentTooLong(name, maxBytes);
+        for (var filled = 0; filled < content.Length;)
+        {
+            var read = await RandomAccess.ReadAsync(file, content.AsMemory(filled), filled, cancellationToken).ConfigureAwait(false);
+            filled += read > 0 ? read : throw Errors.RangePastEnd(name, new(0, content.Length));
+        }
+
+        return new(content, Digest.Of(content).Hex);
+    }
+
+    /// <inheritdoc/>
+    public ValueTask<long?> TryGetLengthAsync(string name, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        using var file = Open(name);
+        return ValueTask.FromResult(file is null ? null : (long?)RandomAccess.GetLength(file));
+    }
+
+    /// <inheritdoc/>
+    public ValueTask<bool> TryCreateAsync(string name, ReadOnlyMemory<byte> content, CancellationToken cancellationToken) =>
+        TryReplaceAsync(name, content, null, cancellationToken);
+
+    /// <inheritdoc/>
+    public async ValueTask<bool> TryCreateAsync(
+        string name, IAsyncEnumerable<ReadOnlyMemory<byte>> blocks, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(blocks);
+        var path = PathOf(name);
+        return await TryPublishAsync(path, blocks, () => !File.Exists(path), cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask<bool> TryReplaceAsync(
+        string name, ReadOnlyMemory<byte> content, string? version, CancellationToken cancellationToken)
+    {
+        var path = PathOf(name);
+        if (version is null && File.Exists(path))
+        {
+            return false;
+        }
+
+        return await TryPublishAsync(path, OneBlock(content), () => VersionOf(path) == version, cancellationToken).ConfigureAwait(false);
+    }
+
+    // A file is whole and on disk before it gets its name, so that no reader ever sees part of it. A temporary file that a crash leaves behind
+    // is in nobody's way.
+    private async ValueTask<bool> TryPublishAsync(
+        string path, IAsyncEnumerable<ReadOnlyMemory<byte>> blocks, Func<bool> isExpected, CancellationToken cancellationToken)
+    {
+        var folder = Path.GetDirectoryName(path)!;
+        Directory.CreateDirectory(folder);
+        var temporary = Path.Combine(folder, $".{Guid.NewGuid():N}.tmp");
+        try
+        {
+            await WriteAsync(temporary, blocks, cancellationToken).ConfigureAwait(false);
+            await _turn.WaitAsync(cancellationToken).ConfigureAwait(false);
+            try
+            {
+                using var held = await LockAsync(cancellationToken).ConfigureAwait(false);
+                if (!isExpected())
+                {
+                    return false;
+                }
+
+                File.Move(temporary, path, overwrite: true);
+                return true;
+            }
+            finally
+            {
+                _turn.Release();
+            }
+        }
+        finally
+        {
+            File.Delete(temporary);
+        }
+    }
+
+    private static async ValueTask WriteAsync(string path, IAsyncEnumerable<ReadOnlyMemory<byte>> blocks, CancellationToken cancellationToken)
+    {
+        using var file = File.OpenHandle(path, FileMode.CreateNew, FileAccess.Write, FileShare.None, FileOptions.Asynchronous);
+        var offset = 0L;
+        await foreach (var block in blocks.WithCancellation(cancellationToken).ConfigureAwait(false))
+        {
+            await RandomAccess.WriteAsync(file, block, offset, cancellationToken).ConfigureAwait(false);
+            offset += block.Length;
+        }
+
+        RandomAccess.FlushToDisk(file);
+    }
+
+    // Moving without overwriting would not do in place of the lock: on Unix the runtime looks and then renames, and of two movers both may win.
+    // The operating system frees the lock of a process that died.
+    private async ValueTask<SafeFileHandle> LockAsync(CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            try
+            {
+                return File.OpenHandle(Path.Combine(_root, LockName), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+            }
+            catch (IOException e) when (IsHeld(e))
+            {
+                await Task.Delay(LockPoll, cancellationToken).ConfigureAwait(false);
+            }
+        }
+    }
+
+    // ERROR_SHARING_VIOLATION; EWOULDBLOCK of Linux and of macOS.
+    private static bool IsHeld(IOException e) => OperatingSystem.IsWindows() ? (e.HResult & 0xFFFF) == 32 : e.HResult is 11 or 35;
+
+    private SafeFileHandle? Open(string name)
+    {
+        try
+        {
+            return File.OpenHandle(PathOf(name), FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete, FileOptions.Asynchronous);
+        }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException && Directory.Exists(_root))
+        {
+            return null;
+        }
+    }
+
+    private static string? VersionOf(string path)
+    {
+        if (!File.Exists(path))
+        {
+            return null;
+        }
+
+        using var file = File.OpenRead(path);
+        return new Digest(SHA256.HashData(file)).Hex;
+    }
+
+    private string PathOf(string name)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(name);
+        var segments = name.Split('/');
+        foreach (var segment in segments)
+        {
+            if (segment is "" or "." or ".." or LockName || segment.Contains('\\', StringComparison.Ordinal)
+                || segment.AsSpan().ContainsAny(Path.GetInvalidFileNameChars()))
+            {
+                throw Errors.NotAFileName(name, segment);
+            }
+        }
+
+        return Path.Combine([_root, .. segments]);
+    }
+
+    private static async IAsyncEnumerable<ReadOnlyMemory<byte>> OneBlock(ReadOnlyMemory<byte> content)
+    {
+        await ValueTask.CompletedTask.ConfigureAwait(false);
+        yield return content;
+    }
+}

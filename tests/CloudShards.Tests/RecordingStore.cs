@@ -1,0 +1,70 @@
+using System.Collections.Concurrent;
+
+namespace CloudShards.Tests;
+
+/// <summary>A store that notes what is asked of it and lets a test do something before and after a read.</summary>
+internal sealed class RecordingStore(IShardStore store) : IShardStore
+{
+    /// <summary>What was asked, as in <c>read tensors/… 0+100</c>.</summary>
+    public ConcurrentQueue<string> Requests { get; } = [];
+
+    /// <summary>Called before a range is read.</summary>
+    public Func<CancellationToken, Task> Reading { get; set; } = _ => Task.CompletedTask;
+
+    /// <summary>Called with a range's offset and its bytes, which it may change.</summary>
+    public RangeRead Read { get; set; } = (_, _) => { };
+
+    /// <summary>Called before a blob is replaced.</summary>
+    public Func<Task> Replacing { get; set; } = () => Task.CompletedTask;
+
+    public int Count(string kind) => Requests.Count(request => request.StartsWith(kind + " ", StringComparison.Ordinal));
+
+    public async ValueTask ReadAsync(string name, long offset, Memory<byte> destination, CancellationToken cancellationToken)
+    {
+        Requests.Enqueue($"read {name} {offset}+{destination.Length}");
+        await Reading(cancellationToken);
+        await store.ReadAsync(name, offset, destination, cancellationToken);
+        Read(offset, destination.Span);
+    }
+
+    void IShardStore.Read(string name, long offset, Span<byte> destination, CancellationToken cancellationToken)
+    {
+        Requests.Enqueue($"read {name} {offset}+{destination.Length}");
+        store.Read(name, offset, destination, cancellationToken);
+        Read(offset, destination);
+    }
+
+    public ValueTask<StoredDocument?> TryReadDocumentAsync(string name, int maxBytes, CancellationToken cancellationToken)
+    {
+        Requests.Enqueue($"document {name}");
+        return store.TryReadDocumentAsync(name, maxBytes, cancellationToken);
+    }
+
+    public ValueTask<long?> TryGetLengthAsync(string name, CancellationToken cancellationToken)
+    {
+        Requests.Enqueue($"length {name}");
+        return store.TryGetLengthAsync(name, cancellationToken);
+    }
+
+    public ValueTask<bool> TryCreateAsync(string name, ReadOnlyMemory<byte> content, CancellationToken cancellationToken)
+    {
+        Requests.Enqueue($"create {name}");
+        return store.TryCreateAsync(name, content, cancellationToken);
+    }
+
+    public ValueTask<bool> TryCreateAsync(string name, IAsyncEnumerable<ReadOnlyMemory<byte>> blocks, CancellationToken cancellationToken)
+    {
+        Requests.Enqueue($"blocks {name}");
+        return store.TryCreateAsync(name, blocks, cancellationToken);
+    }
+
+    public async ValueTask<bool> TryReplaceAsync(
+        string name, ReadOnlyMemory<byte> content, string? version, CancellationToken cancellationToken)
+    {
+        Requests.Enqueue($"replace {name}");
+        await Replacing();
+        return await store.TryReplaceAsync(name, content, version, cancellationToken);
+    }
+
+    internal delegate void RangeRead(long offset, Span<byte> content);
+}

@@ -1,0 +1,75 @@
+namespace CloudShards.Tests;
+
+public sealed class DirectoryShardStoreTests : StoreContractTests, IDisposable
+{
+    private readonly TemporaryFolder _folder = new();
+
+    public void Dispose() => _folder.Dispose();
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("/etc/passwd")]
+    [InlineData("a//b")]
+    [InlineData("a/")]
+    [InlineData(".")]
+    [InlineData("..")]
+    [InlineData("a/../../b")]
+    [InlineData("a\\b")]
+    [InlineData("..\\b")]
+    [InlineData("a/\0")]
+    [InlineData(".lock")]
+    public async Task ANameThatIsNoPathBelowTheFolderIsRefused(string name)
+    {
+        var store = Open();
+        var content = new byte[1];
+
+        await Assert.ThrowsAsync<ArgumentException>(async () => await store.TryCreateAsync(name, content, Token));
+        await Assert.ThrowsAsync<ArgumentException>(async () => await store.ReadAsync(name, 0, content, Token));
+    }
+
+    [Fact]
+    public async Task ANameIsAPathAndNothingElseIsLeft()
+    {
+        var store = Open();
+
+        await store.TryCreateAsync("a/b/c", Bytes(3), Token);
+        await store.TryCreateAsync("a/b/c", Bytes(4), Token);
+        await store.TryReplaceAsync("a/b/c", Bytes(5), "stale", Token);
+
+        Assert.Equal(
+            [".lock", Path.Combine("a", "b", "c")],
+            Directory.EnumerateFiles(_folder.Path, "*", SearchOption.AllDirectories)
+                .Select(file => Path.GetRelativePath(_folder.Path, file)).Order(StringComparer.Ordinal));
+    }
+
+    [Fact]
+    public async Task AMissingStoreIsToldFromAMissingShard()
+    {
+        var store = new DirectoryShardStore(Path.Combine(_folder.Path, "missing"));
+
+        await Assert.ThrowsAnyAsync<IOException>(async () => await store.TryReadDocumentAsync("tags/a", 1, Token));
+        Assert.True(await store.TryCreateAsync("tags/a", Bytes(1), Token));
+        Assert.NotNull(await store.TryReadDocumentAsync("tags/a", 1, Token));
+    }
+
+    [Fact]
+    public async Task AWriterWaitsForTheLockOfAnotherProcess()
+    {
+        var store = Open();
+        await store.TryCreateAsync("a", Bytes(1), Token);
+        Task<bool> writing;
+        using (File.OpenHandle(Path.Combine(_folder.Path, ".lock"), FileMode.Open, FileAccess.ReadWrite, FileShare.None))
+        {
+            writing = store.TryCreateAsync("b", Bytes(1), Token).AsTask();
+            using var impatient = CancellationTokenSource.CreateLinkedTokenSource(Token);
+            var cancelled = store.TryCreateAsync("c", Bytes(1), impatient.Token).AsTask();
+            await impatient.CancelAsync();
+            await Assert.ThrowsAnyAsync<OperationCanceledException>(() => cancelled);
+            Assert.Null(await store.TryGetLengthAsync("b", Token));
+        }
+
+        Assert.True(await writing);
+    }
+
+    private protected override IShardStore Open() => new DirectoryShardStore(_folder.Path);
+}
