@@ -5,7 +5,6 @@ using CloudShards;
 using CloudShards.Formats;
 using CloudShards.LocalHost;
 using CloudShards.Sharding;
-using CloudShards.TorchSharp;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
