@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using CloudShards.Formats.Safetensors;
 using CloudShards.Formats.Torch;
+using CloudShards.Formats.TorchSharp;
 
 namespace CloudShards.Formats;
 
@@ -79,6 +80,9 @@ public sealed class CheckpointParser
         {
             CheckpointFormat.Safetensors => SafetensorsHeader.Parse(head.Bytes, fileLength, limits),
             CheckpointFormat.TorchZip => TorchZip.Parse(fileLength, limits),
+            CheckpointFormat.TorchLegacy => TorchLegacy.Parse(head.Bytes, fileLength, limits),
+            CheckpointFormat.TorchTar => TorchTar.Parse(fileLength, limits),
+            CheckpointFormat.TorchSharp => TorchSharpStateDict.Parse(head.Bytes, fileLength, limits),
             var other => throw new InvalidOperationException($"No parser for {other}."),
         };
         foreach (var step in steps)

@@ -236,6 +236,43 @@ internal static class Errors
         $"`{name}` is an instance of `{type}` that holds tensors, whose names would be a guess. {SaveAgain} with its `state_dict()` in its place.",
         tensor: name);
 
+    public static CheckpointFormatException NotLegacyTorch() => new(
+        CheckpointError.NotACheckpoint,
+        "The file starts as a PyTorch checkpoint of before version 1.6, but is not of the one protocol version, 1001, that there was. Upload the checkpoint itself.",
+        0);
+
+    public static CheckpointFormatException BigEndianLegacy() => new(
+        CheckpointError.Unsupported,
+        $"The checkpoint says that a big-endian machine wrote it, in the format of before PyTorch 1.6, whose readers ignore that. {SaveAgain} by a newer version.");
+
+    public static CheckpointFormatException StorageOfTwoKinds(string tensor, string key) => new(
+        CheckpointError.BadTensor, $"The tensor `{tensor}` views the storage `{key}` in another dtype or length than tensors before it. {SaveAgain}.", tensor: tensor);
+
+    public static CheckpointFormatException UnknownStorageKey(string key, long offset) => new(
+        CheckpointError.Malformed, $"The file has a storage `{key}` that no tensor uses. {SaveAgain}.", offset);
+
+    public static CheckpointFormatException StorageTwice(string key, long offset) => new(
+        CheckpointError.Malformed, $"The file has the storage `{key}` twice. {SaveAgain}.", offset);
+
+    public static CheckpointFormatException StorageMissing(string key) => new(
+        CheckpointError.Malformed, $"The file lacks the storage `{key}` that its tensors use. {SaveAgain}.");
+
+    public static CheckpointFormatException StorageCount(string key, long expected, long found, long offset) => new(
+        CheckpointError.BadTensor, $"The storage `{key}` has {found:N0} elements where its tensors expect {expected:N0}. {SaveAgain}.", offset);
+
+    public static CheckpointFormatException NotTorchTar(string member) => new(
+        CheckpointError.NotACheckpoint,
+        $"The file is a tar archive without the member `{member}`, so it is not a PyTorch checkpoint of before version 0.1.10. Unpack it and upload the checkpoint inside.",
+        0);
+
+    public static CheckpointFormatException BadTar(string reason, long offset) => new(
+        CheckpointError.Malformed, $"The tar makes no sense: {reason}. {SaveAgain}.", offset);
+
+    public static CheckpointFormatException UnsupportedScales(string tensor) => new(
+        CheckpointError.Unsupported,
+        $"The scales or zero points of the quantised tensor `{tensor}` are not one contiguous row of numbers. {SaveAgain} with the tensor dequantised.",
+        tensor: tensor);
+
     public static CheckpointFormatException UnsupportedKey(string path) => new(
         CheckpointError.BadName,
         $"A dictionary at `{path}` has a key that is neither text nor a number, so its items have no names. {SaveAgain} with text keys.");

@@ -23,15 +23,17 @@ internal static class FileSignature
         ("GGUF"u8.ToArray(), "a GGUF file; upload the safetensors or PyTorch checkpoint that it was made from"),
         ([0x89, (byte)'H', (byte)'D', (byte)'F'], "an HDF5 (Keras) file; convert it to safetensors"),
         ([0x93, (byte)'N', (byte)'U', (byte)'M', (byte)'P', (byte)'Y'], "a NumPy array; convert it to safetensors"),
-        ([0x08, 0x00], "perhaps an ONNX model; upload the checkpoint that it was exported from"),
         ("<"u8.ToArray(), "HTML or XML, often an error page saved in place of a download; download the file again"),
     ];
 
     private static readonly byte[] ZipEntry = [(byte)'P', (byte)'K', 3, 4];
-    private static readonly byte[] TorchLegacy = [0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, 0x2e];
 
-    /// <summary>The format that the file starts as.</summary>
-    /// <exception cref="CheckpointFormatException">It starts as none that is supported; the message says what it seems to be.</exception>
+    // The pickle of 0x1950a86a20f9469cfc6c under protocols 2 and 3 (whose second byte differs), 4 and 5, 0 and 1.
+    private static readonly byte[] MagicNumber = [0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, 0x2e];
+    private static readonly byte[] MagicLine = "L119547037146038801333356L\n."u8.ToArray();
+
+    /// <summary>The format that the file starts as; TorchSharp's, which has no mark of its own, where it starts as no other.</summary>
+    /// <exception cref="CheckpointFormatException">It starts as something that is no checkpoint; the message says what it seems to be.</exception>
     public static CheckpointFormat Recognise(ReadOnlySpan<byte> head, long fileLength)
     {
         if (fileLength == 0)
@@ -39,49 +41,43 @@ internal static class FileSignature
             throw Errors.EmptyFile();
         }
 
-        if (head.StartsWith(ZipEntry))
-        {
-            return CheckpointFormat.TorchZip;
-        }
+        return head.StartsWith(ZipEntry) ? CheckpointFormat.TorchZip
+            : IsTorchLegacy(head) ? CheckpointFormat.TorchLegacy
+            : head.Length >= TarMagicOffset + 5 && head[TarMagicOffset..].StartsWith("ustar"u8) ? CheckpointFormat.TorchTar
+            : LooksLikeSafetensors(head) ? CheckpointFormat.Safetensors
+            : Stranger(head) is not null || head[0] is 0x80 or (byte)'{' ? throw Unrecognised(head, fileLength)
+            : CheckpointFormat.TorchSharp;
+    }
 
-        if (LooksLikeSafetensors(head))
-        {
-            return CheckpointFormat.Safetensors;
-        }
+    /// <summary>The refusal of a file that is of no known format.</summary>
+    public static CheckpointFormatException Unrecognised(ReadOnlySpan<byte> head, long fileLength) => Errors.NotACheckpoint(
+        head[0] == 0x80 ? "a bare pickle, not something that `torch.save` wrote"
+        : Stranger(head) ?? (head[0] == '{' ? "JSON" : IsText(head) ? "text" : null),
+        fileLength);
 
-        throw Unrecognised(head, fileLength);
+    private static bool IsTorchLegacy(ReadOnlySpan<byte> head)
+    {
+        const int FrameBytes = 9;
+        return head.StartsWith(MagicLine)
+            || (head.Length > 2 && head[0] == 0x80 && head[1] is 2 or 3 && head[2..].StartsWith(MagicNumber))
+            || (head.Length > 2 + FrameBytes && head[0] == 0x80 && head[1] is 4 or 5 && head[2] == 0x95 && head[(2 + FrameBytes)..].StartsWith(MagicNumber));
     }
 
     private static bool LooksLikeSafetensors(ReadOnlySpan<byte> head) =>
         head.Length > sizeof(ulong) && head[sizeof(ulong)] == '{' && head[0] != '{'
         && BinaryPrimitives.ReadUInt64LittleEndian(head) is var length && length is > 1 and < 1L << 40;
 
-    private static CheckpointFormatException Unrecognised(ReadOnlySpan<byte> head, long fileLength)
+    private static string? Stranger(ReadOnlySpan<byte> head)
     {
-        if (head.StartsWith(TorchLegacy))
-        {
-            return Errors.UnsupportedFormat("a PyTorch checkpoint of before version 1.6");
-        }
-
-        if (head[0] == 0x80)
-        {
-            return Errors.NotACheckpoint("a bare pickle, not something that `torch.save` wrote", fileLength);
-        }
-
-        if (head.Length >= TarMagicOffset + 5 && head[TarMagicOffset..].StartsWith("ustar"u8))
-        {
-            return Errors.UnsupportedFormat("a tar archive, perhaps a PyTorch checkpoint of before version 0.1.10");
-        }
-
         foreach (var (start, name) in Strangers)
         {
             if (head.StartsWith(start))
             {
-                return Errors.NotACheckpoint(name, fileLength);
+                return name;
             }
         }
 
-        return Errors.NotACheckpoint(head[0] == '{' ? "JSON" : IsText(head) ? "text" : null, fileLength);
+        return null;
     }
 
     private static bool IsText(ReadOnlySpan<byte> head)

@@ -15,29 +15,34 @@ internal ref struct PickleMachine
     private readonly List<int> _marks = [];
     private readonly Dictionary<uint, PickleNode> _memo = [];
     private readonly CheckpointLimits _limits;
+    private readonly PersistentLoad _persistent;
     private PickleReader _reader;
     private long _at;
 
-    private PickleMachine(ReadOnlySpan<byte> pickle, long start, CheckpointLimits limits)
+    private PickleMachine(ReadOnlySpan<byte> pickle, long start, CheckpointLimits limits, PersistentLoad persistent)
     {
         _reader = new(pickle, start);
         _limits = limits;
+        _persistent = persistent;
     }
 
-    /// <summary>Runs a pickle to its STOP and returns what it leaves; bytes after STOP are not looked at.</summary>
+    /// <summary>Runs a pickle to its STOP; bytes after STOP are not looked at.</summary>
     /// <param name="pickle">The pickle.</param>
     /// <param name="start">The byte of the file at which it begins.</param>
     /// <param name="limits">Bounds on the tensors it describes.</param>
-    public static PickleNode Run(ReadOnlySpan<byte> pickle, long start, CheckpointLimits limits)
+    /// <param name="persistent">What a persistent id stands for; null for those of <c>torch.save</c>.</param>
+    /// <returns>What the pickle leaves, and how many bytes it has.</returns>
+    public static (PickleNode Root, int Length) Run(
+        ReadOnlySpan<byte> pickle, long start, CheckpointLimits limits, PersistentLoad? persistent = null)
     {
-        var machine = new PickleMachine(pickle, start, limits);
+        var machine = new PickleMachine(pickle, start, limits, persistent ?? TorchObjects.Persistent);
         while (true)
         {
             machine._at = machine._reader.Offset;
             var opcode = machine._reader.ReadOpcode();
             if (opcode == PickleOpcode.Stop)
             {
-                return machine.Pop();
+                return (machine.Pop(), (int)(machine._reader.Offset - start));
             }
 
             machine.Step(opcode);
@@ -211,7 +216,7 @@ internal ref struct PickleMachine
                 TorchObjects.Build(Top(), state, _at);
                 return true;
             case PickleOpcode.BinPersId:
-                _stack.Add(TorchObjects.Storage(Pop(), _at));
+                _stack.Add(_persistent(Pop(), _at));
                 return true;
             default:
                 return false;
@@ -303,3 +308,8 @@ internal ref struct PickleMachine
 
     private static string Name(PickleNode node) => node.GetType().Name.Replace("Pickle", "", StringComparison.Ordinal).ToLowerInvariant();
 }
+
+/// <summary>Tells what a persistent id stands for.</summary>
+/// <param name="id">The id.</param>
+/// <param name="offset">Where it is used.</param>
+internal delegate PickleNode PersistentLoad(PickleNode id, long offset);

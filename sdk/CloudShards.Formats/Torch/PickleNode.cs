@@ -92,24 +92,32 @@ internal sealed class PickleGlobal(string module, string name) : PickleNode
     public string FullName => $"{Module}.{Name}";
 }
 
-/// <summary>An instance of a class that is not interpreted: its parts are kept, and nothing is done with them.</summary>
+/// <summary>An instance of a class: its parts are kept, and nothing is done with them.</summary>
 internal sealed class PickleObject(PickleGlobal type, PickleNode arguments) : PickleNode
 {
     public PickleGlobal Type { get; } = type;
 
-    /// <summary>The arguments, what BUILD brought, and items that were set or appended.</summary>
+    /// <summary>The attributes that BUILD brought by name; null where it brought none.</summary>
+    public PickleDict? Attributes { get; set; }
+
+    /// <summary>Everything else: the arguments, other states, items that were set or appended.</summary>
     public List<PickleNode> Parts { get; } = [arguments];
 }
 
-/// <summary>A reference to a TorchStorage: a record of the archive.</summary>
-internal sealed class TorchStorage(string key, TensorDType? dtype, long bytes) : PickleNode
+/// <summary>A reference to a TorchStorage: a record of the archive, or a part of one.</summary>
+/// <param name="key">Names the record.</param>
+/// <param name="type">What its elements are.</param>
+/// <param name="recordBytes">Bytes of the record, as the pickle announces them.</param>
+/// <param name="view">The part of the record that is meant; all of it, but for files of before PyTorch 0.4.</param>
+internal sealed class TorchStorage(string key, StorageType type, long recordBytes, ByteRange view) : PickleNode
 {
     public string Key { get; } = key;
 
-    /// <summary>The type of its elements, or null where it is untyped and the tensor tells.</summary>
-    public TensorDType? DType { get; } = dtype;
+    public StorageType Type { get; } = type;
 
-    public long Bytes { get; } = bytes;
+    public long RecordBytes { get; } = recordBytes;
+
+    public ByteRange View { get; } = view;
 }
 
 /// <summary>A tensor over a TorchStorage, its geometry checked against the storage's announced size.</summary>
@@ -121,6 +129,38 @@ internal sealed class TorchTensor(TorchStorage storage, TensorDType dtype, Tenso
 
     public TensorShape Shape { get; } = shape;
 
-    /// <summary>Its extent counts from the storage's first byte.</summary>
+    /// <summary>Its extent counts from the record's first byte.</summary>
     public TensorLayout Layout { get; } = layout;
+}
+
+/// <summary>A quantised tensor: integers, and how they stand for numbers.</summary>
+/// <param name="data">The integers.</param>
+/// <param name="scheme">As in <c>per_tensor_affine</c>.</param>
+/// <param name="scale">A number, or a tensor of one for each channel.</param>
+/// <param name="zeroPoint">A number, or a tensor of one for each channel.</param>
+/// <param name="axis">The dimension of channels; null where there is one scale.</param>
+internal sealed class TorchQuantised(TorchTensor data, string scheme, PickleNode scale, PickleNode zeroPoint, PickleNode? axis) : PickleNode
+{
+    public TorchTensor Data { get; } = data;
+
+    public string Scheme { get; } = scheme;
+
+    public PickleNode Scale { get; } = scale;
+
+    public PickleNode ZeroPoint { get; } = zeroPoint;
+
+    public PickleNode? Axis { get; } = axis;
+}
+
+/// <summary>A sparse tensor: dense ones of indices and values, and how they make it up.</summary>
+/// <param name="layout">As in <c>sparse_coo</c>.</param>
+/// <param name="shape">The sizes of the tensor that they make up.</param>
+/// <param name="parts">The dense tensors, by the names that PyTorch's methods for them have.</param>
+internal sealed class TorchSparse(string layout, TensorShape shape, IReadOnlyList<(string Name, PickleNode Tensor)> parts) : PickleNode
+{
+    public string Layout { get; } = layout;
+
+    public TensorShape Shape { get; } = shape;
+
+    public IReadOnlyList<(string Name, PickleNode Tensor)> Parts { get; } = parts;
 }

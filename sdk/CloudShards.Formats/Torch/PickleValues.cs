@@ -26,13 +26,29 @@ internal sealed class PickleValues : IDisposable
     /// <exception cref="CheckpointFormatException">The name is taken, or the values take more than the limit.</exception>
     public void Add(string name, PickleNode value)
     {
-        if (!_names.Add(name))
+        WriteName(name);
+        Write(value);
+    }
+
+    /// <summary>Adds how a quantised tensor's integers stand for numbers.</summary>
+    public void AddQuantisation(string name, TorchQuantised tensor, PickleNode scale, PickleNode zeroPoint)
+    {
+        WriteName(name);
+        _writer.WriteStartObject();
+        _writer.WriteStartObject("$quantized");
+        _writer.WriteString("scheme", tensor.Scheme);
+        _writer.WritePropertyName("scale");
+        Write(scale);
+        _writer.WritePropertyName("zero_point");
+        Write(zeroPoint);
+        if (tensor.Axis is { } axis)
         {
-            throw Errors.NameCollision(name, "values");
+            _writer.WritePropertyName("axis");
+            Write(axis);
         }
 
-        _writer.WritePropertyName(name);
-        Write(value);
+        _writer.WriteEndObject();
+        _writer.WriteEndObject();
     }
 
     /// <summary>The object of all that was added. Nothing can be added afterwards.</summary>
@@ -45,6 +61,16 @@ internal sealed class PickleValues : IDisposable
 
     /// <summary>Gives the writer's buffer back.</summary>
     public void Dispose() => _writer.Dispose();
+
+    private void WriteName(string name)
+    {
+        if (!_names.Add(name))
+        {
+            throw Errors.NameCollision(name, "values");
+        }
+
+        _writer.WritePropertyName(name);
+    }
 
     // Depth first without recursion; the walk that calls this has bounded the number of leaves.
     private void Write(PickleNode root)
@@ -153,6 +179,18 @@ internal sealed class PickleValues : IDisposable
                 break;
             case PickleObject instance:
                 _writer.WriteString("$object", instance.Type.FullName);
+                break;
+            case TorchSparse sparse:
+                _writer.WriteStartObject("$sparse");
+                _writer.WriteString("layout", sparse.Layout);
+                _writer.WriteStartArray("shape");
+                foreach (var size in sparse.Shape)
+                {
+                    _writer.WriteNumberValue(size);
+                }
+
+                _writer.WriteEndArray();
+                _writer.WriteEndObject();
                 break;
             default:
                 throw new InvalidOperationException($"A {node.GetType().Name} is no leaf.");

@@ -38,6 +38,8 @@ internal sealed class StateDictCensus
     public Tally this[PickleNode node] => node switch
     {
         TorchTensor or TorchStorage => new(1, 0, IsPlain: false),
+        TorchQuantised => new(1, 1, IsPlain: false),
+        TorchSparse sparse => new(sparse.Parts.Count, 1, IsPlain: false),
         _ when IsContainer(node) => _tallies.GetValueOrDefault(node),
         _ => new(0, 1, IsPlain: true),
     };
@@ -48,6 +50,7 @@ internal sealed class StateDictCensus
     {
         PickleDict dict => dict.Items.Select(item => item.Value),
         PickleSequence sequence => sequence.Items,
+        PickleObject { Attributes: { } attributes } instance => instance.Parts.Append(attributes),
         PickleObject instance => instance.Parts,
         _ => [],
     };

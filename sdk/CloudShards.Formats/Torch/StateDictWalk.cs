@@ -30,14 +30,28 @@ internal sealed class StateDictWalk
         }
     }
 
-    private List<(string Name, TorchTensor Tensor)> Tensors { get; } = [];
+    /// <summary>The tensors, in the pickle's order; no two have one name.</summary>
+    public List<(string Name, TorchTensor Tensor)> Tensors { get; } = [];
+
+    /// <summary>Those of them that are quantised. How is not among the values yet: scales may have to be read first.</summary>
+    public List<(string Name, TorchQuantised Tensor)> Quantised { get; } = [];
+
+    /// <summary>All tensors whose bytes are needed: <see cref="Tensors"/>, and the scales and zero points of those that are quantised.</summary>
+    public IEnumerable<(string Name, TorchTensor Tensor)> AllTensors => Tensors.Concat(
+        from quantised in Quantised
+        from node in (PickleNode[])[quantised.Tensor.Scale, quantised.Tensor.ZeroPoint]
+        where node is TorchTensor
+        select (quantised.Name, (TorchTensor)node));
+
+    /// <summary>Everything else.</summary>
+    public PickleValues Values => _values;
 
     /// <summary>Lists all tensors and values under <paramref name="root"/>.</summary>
-    public static (List<(string Name, TorchTensor Tensor)> Tensors, PickleValues Values) Run(PickleNode root, CheckpointLimits limits)
+    public static StateDictWalk Run(PickleNode root, CheckpointLimits limits)
     {
         var walk = new StateDictWalk(root, limits);
         walk.Walk(root);
-        return (walk.Tensors, walk._values);
+        return walk;
     }
 
     private void Walk(PickleNode root)
@@ -73,6 +87,11 @@ internal sealed class StateDictWalk
             }
             else if (ancestors.Add(node))
             {
+                if (node is TorchSparse)
+                {
+                    _values.Add(_path.ToString(), node);
+                }
+
                 if (frames.Count == _limits.MaxDepth)
                 {
                     throw Errors.LimitExceeded("the containers within containers", frames.Count + 1L, _limits.MaxDepth, nameof(_limits.MaxDepth));
@@ -88,6 +107,8 @@ internal sealed class StateDictWalk
     {
         PickleDict { Items.Count: > 0 } dict => dict.Items.Select(item => (KeyText(item.Key), item.Value)),
         PickleSequence sequence when !_census[node].IsPlain => sequence.Items.Select((item, index) => (index.ToString(CultureInfo.InvariantCulture), item)),
+        TorchSparse sparse => sparse.Parts.Select(part => (part.Name, part.Tensor)),
+        PickleObject instance when _census[node].Tensors > 0 => TorchModules.Parts(instance, _census, _path.ToString()),
         _ => null,
     };
 
@@ -106,8 +127,10 @@ internal sealed class StateDictWalk
                 break;
             case TorchStorage:
                 throw Errors.BareStorage(name);
-            case PickleObject instance when _census[instance].Tensors > 0:
-                throw Errors.TensorInObject(name, instance.Type.FullName);
+            case TorchQuantised quantised:
+                Leaf(quantised.Data);
+                Quantised.Add((name, quantised));
+                break;
             default:
                 _values.Add(name, node);
                 break;

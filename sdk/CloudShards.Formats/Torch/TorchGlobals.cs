@@ -43,20 +43,24 @@ internal static class TorchGlobals
         ["float8_e8m0fnu"] = TensorDType.F8E8M0,
     }.ToFrozenDictionary(StringComparer.Ordinal);
 
-    private static readonly FrozenDictionary<string, TensorDType> StorageClasses = new Dictionary<string, TensorDType>
+    private static readonly FrozenDictionary<string, StorageType> StorageClasses = new Dictionary<string, StorageType>
     {
-        ["DoubleStorage"] = TensorDType.F64,
-        ["FloatStorage"] = TensorDType.F32,
-        ["HalfStorage"] = TensorDType.F16,
-        ["BFloat16Storage"] = TensorDType.BF16,
-        ["LongStorage"] = TensorDType.I64,
-        ["IntStorage"] = TensorDType.I32,
-        ["ShortStorage"] = TensorDType.I16,
-        ["CharStorage"] = TensorDType.I8,
-        ["ByteStorage"] = TensorDType.U8,
-        ["BoolStorage"] = TensorDType.Bool,
-        ["ComplexFloatStorage"] = TensorDType.C64,
-        ["ComplexDoubleStorage"] = TensorDType.C128,
+        ["UntypedStorage"] = new(null),
+        ["QInt8Storage"] = new(TensorDType.I8, IsQuantised: true),
+        ["QUInt8Storage"] = new(TensorDType.U8, IsQuantised: true),
+        ["QInt32Storage"] = new(TensorDType.I32, IsQuantised: true),
+        ["DoubleStorage"] = new(TensorDType.F64),
+        ["FloatStorage"] = new(TensorDType.F32),
+        ["HalfStorage"] = new(TensorDType.F16),
+        ["BFloat16Storage"] = new(TensorDType.BF16),
+        ["LongStorage"] = new(TensorDType.I64),
+        ["IntStorage"] = new(TensorDType.I32),
+        ["ShortStorage"] = new(TensorDType.I16),
+        ["CharStorage"] = new(TensorDType.I8),
+        ["ByteStorage"] = new(TensorDType.U8),
+        ["BoolStorage"] = new(TensorDType.Bool),
+        ["ComplexFloatStorage"] = new(TensorDType.C64),
+        ["ComplexDoubleStorage"] = new(TensorDType.C128),
     }.ToFrozenDictionary(StringComparer.Ordinal);
 
     // Modules in which a call may run code, and the few names of Python's builtins that only make data.
@@ -95,14 +99,13 @@ internal static class TorchGlobals
     }
 
     /// <summary>
-    /// The element type of a storage class, null where it is untyped. The module does not count as long as it is PyTorch's: files name
-    /// <c>torch.FloatStorage</c>, <c>torch.cuda.FloatStorage</c> and others alike.
+    /// What a storage class says. The module does not count as long as it is PyTorch's: files name <c>torch.FloatStorage</c>,
+    /// <c>torch.cuda.FloatStorage</c> and others alike.
     /// </summary>
-    public static bool TryGetStorageClass(PickleGlobal global, out TensorDType? dtype)
+    public static bool TryGetStorageType(PickleGlobal global, out StorageType type)
     {
-        var isTorch = global.Module == "torch" || global.Module.StartsWith("torch.", StringComparison.Ordinal);
-        dtype = isTorch && StorageClasses.TryGetValue(global.Name, out var known) ? known : null;
-        return isTorch && (dtype is not null || global.Name == "UntypedStorage");
+        type = default;
+        return (global.Module == "torch" || global.Module.StartsWith("torch.", StringComparison.Ordinal)) && StorageClasses.TryGetValue(global.Name, out type);
     }
 
     private static Dictionary<string, TorchGlobal> Table()
@@ -123,9 +126,16 @@ internal static class TorchGlobals
             ["torch._tensor._rebuild_from_type"] = TorchGlobal.RebuildFromType,
             ["torch._tensor._rebuild_from_type_v2"] = TorchGlobal.RebuildFromType,
             ["torch.tensor._rebuild_from_type"] = TorchGlobal.RebuildFromType,
-            ["torch._utils._rebuild_qtensor"] = TorchGlobal.Quantised,
-            ["torch._utils._rebuild_sparse_tensor"] = TorchGlobal.Sparse,
-            ["torch._utils._rebuild_sparse_csr_tensor"] = TorchGlobal.Sparse,
+            ["torch.nn.parameter.Parameter"] = TorchGlobal.RebuildParameter,
+            ["torch._utils._rebuild_qtensor"] = TorchGlobal.RebuildQuantised,
+            ["torch._utils._rebuild_sparse_tensor"] = TorchGlobal.RebuildSparse,
+            ["torch._utils._rebuild_sparse_csr_tensor"] = TorchGlobal.RebuildSparse,
+            ["torch.serialization._get_layout"] = TorchGlobal.Layout,
+            ["torch.jit._pickle.build_intlist"] = TorchGlobal.List,
+            ["torch.jit._pickle.build_doublelist"] = TorchGlobal.List,
+            ["torch.jit._pickle.build_boollist"] = TorchGlobal.List,
+            ["torch.jit._pickle.build_tensorlist"] = TorchGlobal.List,
+            ["torch.jit._pickle.restore_type_tag"] = TorchGlobal.TypeTag,
             ["torch._utils._rebuild_meta_tensor_no_storage"] = TorchGlobal.Meta,
             ["torch._utils._rebuild_wrapper_subclass"] = TorchGlobal.Foreign,
             ["torch._utils._rebuild_nested_tensor"] = TorchGlobal.Foreign,
@@ -173,8 +183,18 @@ internal enum TorchGlobal
 
     /// <summary>(function, type, arguments, state).</summary>
     RebuildFromType,
-    Quantised,
-    Sparse,
+
+    /// <summary>(storage, offset, size, stride, (scheme, scale, zero_point[, axis]), requires_grad, hooks).</summary>
+    RebuildQuantised,
+
+    /// <summary>(layout, (indices…, values, size[, is_coalesced])).</summary>
+    RebuildSparse,
+
+    /// <summary>(name): the name of a layout.</summary>
+    Layout,
+
+    /// <summary>(value, type): the value.</summary>
+    TypeTag,
     Meta,
 
     /// <summary>Tensors whose bytes are not a TorchStorage's.</summary>

@@ -18,7 +18,7 @@ internal static class TorchObjects
             throw Errors.BadPickle($"`{global.FullName}` is called without a tuple of arguments", offset);
         }
 
-        if (TorchGlobals.TryGetStorageClass(global, out _))
+        if (TorchGlobals.TryGetStorageType(global, out _))
         {
             throw Errors.BadPickle($"the storage class `{global.FullName}` is called", offset);
         }
@@ -39,12 +39,14 @@ internal static class TorchObjects
             TorchGlobal.Device => args is [PickleText device, ..] ? device : throw Errors.BadArguments(global.FullName, offset),
             TorchGlobal.RebuildTensor => TorchTensors.Rebuild(args, limits, offset),
             TorchGlobal.RebuildTensorV3 => TorchTensors.RebuildV3(args, limits, offset),
-            TorchGlobal.RebuildParameter => args is [TorchTensor data, ..] ? data : throw Errors.BadArguments(global.FullName, offset),
+            TorchGlobal.RebuildParameter => args is [TorchTensor or TorchQuantised or TorchSparse, ..] ? args[0] : throw Errors.BadArguments(global.FullName, offset),
             TorchGlobal.RebuildFromType => args is [PickleGlobal function, PickleGlobal, PickleSequence inner, ..]
                 ? Create(KnownRebuild(function, offset), inner, limits, offset)
                 : throw Errors.BadArguments(global.FullName, offset),
-            TorchGlobal.Quantised => throw Errors.UnsupportedTensor("quantised", offset),
-            TorchGlobal.Sparse => throw Errors.UnsupportedTensor("sparse", offset),
+            TorchGlobal.RebuildQuantised => TorchTensors.RebuildQuantised(args, limits, offset),
+            TorchGlobal.RebuildSparse => TorchTensors.RebuildSparse(args, offset),
+            TorchGlobal.Layout => args is [PickleText layout] ? layout : throw Errors.BadArguments(global.FullName, offset),
+            TorchGlobal.TypeTag => args is [var tagged, _] ? tagged : throw Errors.BadArguments(global.FullName, offset),
             TorchGlobal.Meta => throw Errors.UnsupportedTensor("meta (it has no bytes)", offset),
             _ => throw Errors.UnsupportedTensor($"rebuilt by `{global.FullName}`", offset),
         };
@@ -58,51 +60,85 @@ internal static class TorchObjects
     {
         switch (target)
         {
+            case PickleObject { Attributes: null } instance when AttributesOf(state) is { } attributes:
+                instance.Attributes = attributes;
+                break;
             case PickleObject instance:
                 instance.Parts.Add(state);
                 break;
-            case PickleDict or TorchTensor:
+            case PickleDict or TorchTensor or TorchQuantised or TorchSparse:
                 break;
             default:
                 throw Errors.BadPickle("a state is given to a plain value", offset);
         }
     }
 
-    /// <summary>The TorchStorage of a persistent id <c>('storage', class, key, location, numel[, view])</c>; numel counts bytes where untyped.</summary>
-    public static TorchStorage Storage(PickleNode id, long offset)
+    /// <summary>
+    /// What a persistent id of <c>torch.save</c> stands for: <c>('storage', class, key, location, numel[, view])</c>, where numel counts bytes if the
+    /// class is untyped, or <c>('module', class, file, source text)</c>, which is the class.
+    /// </summary>
+    public static PickleNode Persistent(PickleNode id, long offset) => id switch
     {
-        if (id is not PickleSequence
-            {
-                Is: PickleSequence.Kind.Tuple,
-                Items: [PickleText { Value: "storage" }, PickleGlobal type, PickleText key, PickleText location, PickleInteger count, .. var rest],
-            })
+        PickleSequence { Is: PickleSequence.Kind.Tuple, Items: [PickleText { Value: "module" }, PickleGlobal type, PickleText, PickleText] } => type,
+        PickleSequence
         {
-            throw Errors.BadPickle("a persistent id that is not PyTorch's `('storage', class, key, location, numel)`", offset);
-        }
+            Is: PickleSequence.Kind.Tuple,
+            Items: [PickleText { Value: "storage" }, PickleGlobal type, PickleText key, PickleText location, PickleInteger count, .. { Count: <= 1 } view],
+        } => Storage(type, key.Value, location.Value, count, view is [var only] ? only : PickleNone.Instance, offset),
+        _ => throw Errors.BadPickle("a persistent id that is not PyTorch's `('storage', class, key, location, numel)`", offset),
+    };
 
-        if (!TorchGlobals.TryGetStorageClass(type, out var dtype))
+    /// <summary>A storage of <paramref name="count"/> elements.</summary>
+    public static TorchStorage Storage(PickleGlobal type, string key, string location, PickleInteger count, PickleNode view, long offset)
+    {
+        if (!TorchGlobals.TryGetStorageType(type, out var elements))
         {
             throw Errors.UnknownStorage(type.FullName, offset);
         }
 
-        if (rest is not ([] or [PickleNone]))
-        {
-            throw Errors.UnsupportedTensor("a view by persistent id (PyTorch before 0.4)", offset);
-        }
-
-        if (location.Value == "meta")
+        if (location == "meta")
         {
             throw Errors.UnsupportedTensor("meta (it has no bytes)", offset);
         }
 
-        var bits = dtype?.Bits() ?? 8;
-        return count.TryGetInt64(out var elements) && elements >= 0 && elements <= long.MaxValue / bits
-            ? new(key.Value, dtype, elements * bits / 8)
-            : throw Errors.BadStorageSize(key.Value, count.Value, offset);
+        if (!count.TryGetInt64(out var total) || total < 0 || total > long.MaxValue / elements.ElementBytes)
+        {
+            throw Errors.BadStorageSize(key, count.Value, offset);
+        }
+
+        var record = new ByteRange(0, total * elements.ElementBytes);
+        return view switch
+        {
+            PickleNone => new(key, elements, record.Length, record),
+
+            // (view key, offset, numel), as PyTorch wrote it before 0.4.
+            PickleSequence { Items: [PickleText, PickleInteger first, PickleInteger size] }
+                when first.TryGetInt64(out var from) && size.TryGetInt64(out var length) && new ByteRange(from, length).LiesWithin(total) =>
+                new(key, elements, record.Length, new(from * elements.ElementBytes, length * elements.ElementBytes)),
+            _ => throw Errors.BadPickle($"a view that does not lie within its storage `{key}`", offset),
+        };
+    }
+
+    // A state is a dictionary, or a pair of one and of the values of slots, of which either may be None.
+    private static PickleDict? AttributesOf(PickleNode state)
+    {
+        switch (state)
+        {
+            case PickleDict dict:
+                return dict;
+            case PickleSequence { Is: PickleSequence.Kind.Tuple, Items: [PickleDict or PickleNone, PickleDict slots] } pair:
+                var both = new PickleDict();
+                both.Items.AddRange((pair.Items[0] as PickleDict)?.Items ?? []);
+                both.Items.AddRange(slots.Items);
+                return both;
+            default:
+                return null;
+        }
     }
 
     private static PickleGlobal KnownRebuild(PickleGlobal function, long offset) =>
         TorchGlobals.Meaning(function) is TorchGlobal.RebuildTensor or TorchGlobal.RebuildTensorV3 or TorchGlobal.RebuildParameter
+            or TorchGlobal.RebuildQuantised or TorchGlobal.RebuildSparse
             ? function
             : throw Errors.UnsupportedTensor($"rebuilt by `{function.FullName}`", offset);
 

@@ -10,59 +10,97 @@ internal static class TorchTensors
 {
     /// <summary><c>_rebuild_tensor[_v2](storage, offset, size, stride[, requires_grad, hooks[, metadata]])</c>.</summary>
     public static TorchTensor Rebuild(List<PickleNode> args, CheckpointLimits limits, long offset) =>
-        args is [TorchStorage { DType: { } dtype } storage, PickleInteger first, PickleSequence size, PickleSequence stride, .. { Count: 0 or 2 or 3 } rest]
-            ? View(storage, dtype, first, size, stride, Transform(rest is [_, _, var metadata] ? metadata : null, offset), limits, offset)
+        args is [TorchStorage { Type: { DType: { } dtype, IsQuantised: false } } storage, var first, var size, var stride, .. { Count: 0 or 2 or 3 } rest]
+            ? View(new(storage, first, size, stride), dtype, Transform(rest is [_, _, var metadata] ? metadata : null, offset), limits, offset)
             : throw Errors.BadArguments("torch._utils._rebuild_tensor_v2", offset);
 
     /// <summary><c>_rebuild_tensor_v3(storage, offset, size, stride, requires_grad, hooks, dtype[, metadata])</c>, for dtypes without a storage class.</summary>
     public static TorchTensor RebuildV3(List<PickleNode> args, CheckpointLimits limits, long offset)
     {
-        if (args is not [TorchStorage storage, PickleInteger first, PickleSequence size, PickleSequence stride, _, _, PickleGlobal type, .. { Count: <= 1 } rest])
+        if (args is not [TorchStorage storage, var first, var size, var stride, _, _, PickleGlobal type, .. { Count: <= 1 } rest])
         {
             throw Errors.BadArguments("torch._utils._rebuild_tensor_v3", offset);
         }
 
-        return TorchGlobals.TryGetDType(type, out var dtype)
-            ? View(storage, dtype, first, size, stride, Transform(rest is [var metadata] ? metadata : null, offset), limits, offset)
+        var transform = Transform(rest is [var metadata] ? metadata : null, offset);
+        return type.FullName == "torch.float4_e2m1fn_x2" ? ViewPairs(new(storage, first, size, stride), limits, offset)
+            : TorchGlobals.TryGetDType(type, out var dtype) ? View(new(storage, first, size, stride), dtype, transform, limits, offset)
             : throw Errors.UnknownTorchDType(type.FullName, offset);
     }
 
-    private static TorchTensor View(
-        TorchStorage storage,
-        TensorDType dtype,
-        PickleInteger first,
-        PickleSequence size,
-        PickleSequence stride,
-        ElementTransform transform,
-        CheckpointLimits limits,
-        long offset)
+    /// <summary><c>_rebuild_qtensor(storage, offset, size, stride, (scheme, scale, zero_point[, axis]), requires_grad, hooks)</c>.</summary>
+    public static TorchQuantised RebuildQuantised(List<PickleNode> args, CheckpointLimits limits, long offset)
     {
+        if (args is not [TorchStorage { Type: { DType: { } dtype, IsQuantised: true } } storage, var first, var size, var stride, PickleSequence parameters, ..])
+        {
+            throw Errors.BadArguments("torch._utils._rebuild_qtensor", offset);
+        }
+
+        var data = View(new(storage, first, size, stride), dtype, ElementTransform.None, limits, offset);
+        return parameters.Items switch
+        {
+            [PickleGlobal { Module: "torch", Name: "per_tensor_affine" } scheme, PickleFloat scale, PickleInteger zeroPoint] =>
+                new(data, scheme.Name, scale, zeroPoint, null),
+            [PickleGlobal { Module: "torch", Name: "per_channel_affine" or "per_channel_affine_float_qparams" } scheme,
+                TorchTensor scales, TorchTensor zeroPoints, PickleInteger axis] => new(data, scheme.Name, scales, zeroPoints, axis),
+            _ => throw Errors.BadArguments("torch._utils._rebuild_qtensor", offset),
+        };
+    }
+
+    /// <summary><c>_rebuild_sparse_tensor(layout, (indices, values, size[, is_coalesced]))</c>, or two kinds of indices where the layout is compressed.</summary>
+    public static TorchSparse RebuildSparse(List<PickleNode> args, long offset)
+    {
+        if (args is not [PickleText { Value: var name }, PickleSequence { Items: var parts }])
+        {
+            throw Errors.BadArguments("torch._utils._rebuild_sparse_tensor", offset);
+        }
+
+        var layout = name.StartsWith("torch.", StringComparison.Ordinal) ? name["torch.".Length..] : name;
+        return (layout, parts) switch
+        {
+            ("sparse_coo", [TorchTensor indices, TorchTensor values, PickleSequence shape, ..]) =>
+                new(layout, new(Numbers(shape, offset)), [("indices", indices), ("values", values)]),
+            ("sparse_csr" or "sparse_bsr", [TorchTensor rows, TorchTensor columns, TorchTensor values, PickleSequence shape]) =>
+                new(layout, new(Numbers(shape, offset)), [("crow_indices", rows), ("col_indices", columns), ("values", values)]),
+            ("sparse_csc" or "sparse_bsc", [TorchTensor columns, TorchTensor rows, TorchTensor values, PickleSequence shape]) =>
+                new(layout, new(Numbers(shape, offset)), [("ccol_indices", columns), ("row_indices", rows), ("values", values)]),
+            _ => throw Errors.BadArguments("torch._utils._rebuild_sparse_tensor", offset),
+        };
+    }
+
+    /// <summary>The view <c>(storage, offset, size, stride)</c> as a tensor.</summary>
+    public static TorchTensor View(ViewArguments view, TensorDType dtype, ElementTransform transform, CheckpointLimits limits, long offset)
+    {
+        if (view is not { First: PickleInteger first, Size: PickleSequence size, Stride: PickleSequence stride })
+        {
+            throw Errors.BadSizeOrStride(offset);
+        }
+
         if (size.Items.Count > limits.MaxRank)
         {
             throw Errors.LimitExceeded("the dimensions of a tensor", size.Items.Count, limits.MaxRank, nameof(limits.MaxRank));
         }
 
-        var sizes = Numbers(size, offset);
-        var strides = Numbers(stride, offset);
-        if (sizes.Length != strides.Length || !first.TryGetInt64(out var start) || start < 0)
+        var (shape, strides) = (new TensorShape(Numbers(size, offset)), Numbers(stride, offset));
+        var elementBytes = dtype.Bits() / 8;
+        if (shape.Rank != strides.Length || !first.TryGetInt64(out var start) || start < 0
+            || !shape.TryCountBytes(dtype, out _) || !Fits(shape, strides, start, view.Storage.View.Length / elementBytes))
         {
-            throw Errors.BadGeometry(new TensorShape(sizes), strides, first.Value, storage.Key, offset);
+            throw Errors.BadGeometry(shape, strides, first.Value, view.Storage.Key, offset);
         }
 
-        var shape = new TensorShape(sizes);
-        if (!shape.TryCountBytes(dtype, out _) || !Fits(shape, strides, start, storage.Bytes * 8 / dtype.Bits()))
-        {
-            throw Errors.BadGeometry(shape, strides, start, storage.Key, offset);
-        }
+        var layout = new TensorLayout { Extent = view.Storage.View, ElementOffset = start, Strides = strides, Transform = transform };
+        return new(view.Storage, dtype, shape, layout);
+    }
 
-        var layout = new TensorLayout
-        {
-            Extent = new(0, storage.Bytes),
-            ElementOffset = start,
-            Strides = strides,
-            Transform = transform,
-        };
-        return new(storage, dtype, shape, layout);
+    // PyTorch counts the pairs of 4-bit elements that share a byte, safetensors and the manifest the elements.
+    private static TorchTensor ViewPairs(ViewArguments view, CheckpointLimits limits, long offset)
+    {
+        var pairs = View(view, TensorDType.U8, ElementTransform.None, limits, offset);
+        var bytes = new TensorInfo("", TensorDType.U8, pairs.Shape, pairs.Layout).Contiguous;
+        return bytes is { } run && pairs.Shape.Rank > 0
+            ? new(pairs.Storage, TensorDType.F4, new([.. pairs.Shape.SkipLast(1), pairs.Shape[^1] * 2]), new() { Extent = run })
+            : throw Errors.UnsupportedTensor("a strided view of 4-bit elements", offset);
     }
 
     private static bool Fits(TensorShape shape, ImmutableArray<long> strides, long start, long elements)
@@ -117,3 +155,6 @@ internal static class TorchTensors
         return transform;
     }
 }
+
+/// <summary>The first arguments of every rebuild function.</summary>
+internal readonly record struct ViewArguments(TorchStorage Storage, PickleNode First, PickleNode Size, PickleNode Stride);

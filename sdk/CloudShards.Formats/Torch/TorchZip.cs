@@ -4,7 +4,7 @@ namespace CloudShards.Formats.Torch;
 
 /// <summary>
 /// The zip that <c>torch.save</c> has written since PyTorch 1.6 (<c>torch/serialization.py</c>): <c>data.pkl</c> describes the tensors,
-/// <c>data/{key}</c> holds each TorchStorage, stored without compression.
+/// <c>data/{key}</c> holds each TorchStorage, stored without compression. <c>torch.jit.save</c> writes the same, with code beside it.
 /// </summary>
 internal static class TorchZip
 {
@@ -23,10 +23,10 @@ internal static class TorchZip
         yield return structure;
         var transform = byteOrder is null ? ElementTransform.None : ByteOrder(Content(byteOrder, structure[1].Span), byteOrder.HeaderOffset);
         var content = pickle.Locate(structure[0].Span);
-        var root = PickleMachine.Run(Content(pickle, structure[0].Span), content.Offset, limits);
-        var (tensors, values) = StateDictWalk.Run(root, limits);
+        var (root, _) = PickleMachine.Run(Content(pickle, structure[0].Span), content.Offset, limits);
+        var walk = StateDictWalk.Run(root, limits);
 
-        var records = Records(directory, tensors);
+        var records = Records(directory, walk);
         var headers = new ByteRequest([.. records.Select(record => record.HeaderRange)]);
         if (records.Length > 0)
         {
@@ -34,24 +34,17 @@ internal static class TorchZip
         }
 
         var places = records.Select((record, i) => KeyValuePair.Create(record, record.Locate(headers[i].Span))).ToDictionary();
-        var description = new CheckpointDescription
+        var format = directory.Find("constants.pkl") is null ? CheckpointFormat.TorchZip : CheckpointFormat.TorchScript;
+        foreach (var step in TorchRecords.Describe(
+            format, walk, (name, tensor) => places[Record(directory, name, tensor)], transform, fileLength, limits))
         {
-            Format = CheckpointFormat.TorchZip,
-            Tensors = [.. tensors.Select(named => Place(named.Name, named.Tensor, places[Record(directory, named.Name, named.Tensor)], transform))],
-            Values = values.ToElement(),
-        };
-        BoundExpansion(description.Tensors, fileLength, limits);
-        yield return new Parsed(description);
+            yield return step;
+        }
     }
 
     private static ZipEntry PickleEntry(ZipDirectory directory, CheckpointLimits limits)
     {
         var pickle = directory.Find("data.pkl") ?? throw Errors.NoPickle(directory.Prefix);
-        if (directory.Find("constants.pkl") is not null)
-        {
-            throw Errors.UnsupportedFormat("a TorchScript archive");
-        }
-
         return pickle.Bytes <= limits.MaxPickleBytes
             ? pickle
             : throw Errors.LimitExceeded("the pickle's bytes", pickle.Bytes, limits.MaxPickleBytes, nameof(limits.MaxPickleBytes));
@@ -68,33 +61,14 @@ internal static class TorchZip
         : record.SequenceEqual("big"u8) ? ElementTransform.SwapBytes
         : throw Errors.UnknownByteOrder(offset);
 
-    private static ImmutableArray<ZipEntry> Records(ZipDirectory directory, List<(string Name, TorchTensor Tensor)> tensors) =>
-        [.. tensors.Select(named => Record(directory, named.Name, named.Tensor)).Distinct(ReferenceEqualityComparer.Instance).Cast<ZipEntry>()];
+    private static ImmutableArray<ZipEntry> Records(ZipDirectory directory, StateDictWalk walk) =>
+        [.. walk.AllTensors.Select(named => Record(directory, named.Name, named.Tensor)).Distinct(ReferenceEqualityComparer.Instance).Cast<ZipEntry>()];
 
     // What the pickle says of a TorchStorage's size must be what the archive holds: PyTorch 1.13 read past the record where it was not.
     private static ZipEntry Record(ZipDirectory directory, string name, TorchTensor tensor)
     {
-        var record = directory.Find($"data/{tensor.Storage.Key}") ?? throw Errors.NoRecord(name, tensor.Storage.Key);
-        return record.Bytes == tensor.Storage.Bytes ? record : throw Errors.RecordSize(name, tensor.Storage.Key, tensor.Storage.Bytes, record.Bytes);
-    }
-
-    private static TensorInfo Place(string name, TorchTensor tensor, ByteRange place, ElementTransform transform)
-    {
-        var swap = tensor.DType.Bits() / (tensor.DType.IsComplex() ? 2 : 1) > 8 ? transform : ElementTransform.None;
-        return new(name, tensor.DType, tensor.Shape, tensor.Layout with { Extent = place, Transform = tensor.Layout.Transform | swap });
-    }
-
-    private static void BoundExpansion(ImmutableArray<TensorInfo> tensors, long fileLength, CheckpointLimits limits)
-    {
-        const long AlwaysAllowed = 64 << 20;
-        Int128 bytes = 0;
-        foreach (var tensor in tensors.DistinctBy(tensor => (tensor.Layout, tensor.Shape, tensor.DType)))
-        {
-            bytes += tensor.Bytes;
-            if (bytes > AlwaysAllowed && bytes > (Int128)fileLength * limits.MaxExpansion)
-            {
-                throw Errors.ExpandsTooFar(tensor.Name, fileLength, limits.MaxExpansion);
-            }
-        }
+        var storage = tensor.Storage;
+        var record = directory.Find($"data/{storage.Key}") ?? throw Errors.NoRecord(name, storage.Key);
+        return record.Bytes == storage.RecordBytes ? record : throw Errors.RecordSize(name, storage.Key, storage.RecordBytes, record.Bytes);
     }
 }
