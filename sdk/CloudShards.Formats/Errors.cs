@@ -54,6 +54,26 @@ internal static class Errors
     public static FormatException BadTag(string tag) => new(
         $"`{tag}` is not a tag. Expected 1 to 128 letters, digits, `.`, `_` and `-`, without a dot at the end.");
 
+    public static CheckpointFormatException IndexNotJson(string reason, Exception? inner = null) => new(
+        CheckpointError.Malformed,
+        $"The index is not a Hugging Face index, `{{\"weight_map\": {{tensor: file}}}}`: {reason} Upload the index that belongs to the files.",
+        innerException: inner);
+
+    public static CheckpointFormatException IndexPointsOutside(string tensor, string? file) => new(
+        CheckpointError.Malformed,
+        $"The index says that the tensor `{tensor}` is in `{file}`, which is not the name of a file beside it. Do not use this index; ask who made it.",
+        tensor: tensor);
+
+    public static CheckpointFormatException IndexDisagrees(string tensor, string? found, string? expected) => new(
+        CheckpointError.BadTensor,
+        (found, expected) switch
+        {
+            (null, _) => $"The index says that the tensor `{tensor}` is in `{expected}`, which lacks it.",
+            (_, null) => $"The file `{found}` has the tensor `{tensor}`, which the index does not name.",
+            _ => $"The tensor `{tensor}` is in `{found}`; the index says `{expected}`.",
+        } + " Upload the index and the files that belong together.",
+        tensor: tensor);
+
     public static CheckpointFormatException ManifestNotJson(string reason, Exception? inner = null) => new(
         CheckpointError.Malformed,
         $"The manifest is not a `{ShardManifest.CurrentSchema}` document: {reason} Publish the checkpoint again.",

@@ -9,6 +9,9 @@ namespace CloudShards.Formats;
 /// <param name="Layout">Where its elements are.</param>
 public sealed record TensorInfo(string Name, TensorDType DType, TensorShape Shape, TensorLayout Layout)
 {
+    /// <summary>The index of its file, where the checkpoint is a set of several; 0 where it is one.</summary>
+    public int File { get; init; }
+
     /// <summary>Bytes of the tensor once contiguous, row-major and packed.</summary>
     public long Bytes => Shape.ByteCount(DType);
 
