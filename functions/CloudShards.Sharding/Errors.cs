@@ -1,3 +1,5 @@
+using CloudShards.Formats;
+
 namespace CloudShards.Sharding;
 
 /// <summary>The words of every refusal in this project: what was found where, what was expected, what to do.</summary>
@@ -25,4 +27,12 @@ internal static class Errors
         ? new("GaveUp", "The event was tried too often, each time by a worker that ended without a word: most likely it ran out of memory or time. "
             + "Give the workers more memory, then upload the file again.")
         : last with { Message = $"{last.Message} The event was tried too often. Once the cause is mended, upload the file again." };
+
+    public static CheckpointFormatException SetIncomplete(string index, IReadOnlyCollection<string> missing) => new(
+        CheckpointError.Truncated,
+        $"The set of `{index}` lacks {string.Join(", ", missing.Select(file => $"`{file}`"))}. Upload every file that the index names beside it.");
+
+    public static CheckpointFormatException IndexTooLong(string index, long bytes, int limit) => new(
+        CheckpointError.LimitExceeded,
+        $"The index `{index}` has {bytes:N0} bytes, above the limit of {limit:N0}. If it is trusted, raise `CheckpointLimits.{nameof(CheckpointLimits.MaxHeaderBytes)}`.");
 }
