@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using CloudShards.Formats;
 
 namespace CloudShards.Sharding;
@@ -20,7 +21,7 @@ internal sealed class CheckpointCommit(IShardStore shards, CheckpointTags tags)
         return new()
         {
             Name = plan.Name,
-            Source = [plan.Source],
+            Source = plan.Sources,
             ChunkBytes = plan.ChunkBytes,
             Tensors =
             [
@@ -35,28 +36,34 @@ internal sealed class CheckpointCommit(IShardStore shards, CheckpointTags tags)
     /// <summary>Publishes a manifest and moves <c>latest</c> to it, unless a newer upload is there already.</summary>
     /// <returns>The manifest's reference.</returns>
     /// <exception cref="SourceChangedException">The upload was overwritten; nothing but the unnamed manifest was written.</exception>
-    public async Task<CheckpointReference> PublishAsync(ShardManifest manifest, ICheckpointSource source, CancellationToken cancellationToken)
+    public async Task<CheckpointReference> PublishAsync(ShardManifest manifest, CheckpointFiles files, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(manifest);
-        ArgumentNullException.ThrowIfNull(source);
+        ArgumentNullException.ThrowIfNull(files);
         var utf8 = manifest.ToUtf8();
         var digest = Digest.Of(utf8);
 
         // Published last: whoever can read the manifest can read all its shards.
         await shards.TryCreateAsync(StoreLayout.Manifest(manifest.Name, digest), utf8, cancellationToken).ConfigureAwait(false);
-        await MoveLatestAsync(manifest.Name, digest, source, cancellationToken).ConfigureAwait(false);
+        await MoveLatestAsync(manifest.Name, digest, [.. files.All], cancellationToken).ConfigureAwait(false);
         return CheckpointReference.ForDigest(manifest.Name, digest);
     }
 
     // Two uploads of one path may be of the same second, the clock's resolution: only the source itself tells which is the newer. It is asked after
     // the tag was read and before it is replaced, so that a newer upload either is seen here, or finds the tag changed under it and looks again.
-    private async Task MoveLatestAsync(string name, Digest digest, ICheckpointSource source, CancellationToken cancellationToken)
+    private async Task MoveLatestAsync(string name, Digest digest, ImmutableArray<ICheckpointSource> files, CancellationToken cancellationToken)
     {
         var options = new TagMoveOptions
         {
             Rule = TagRule.ForwardOnly,
-            Source = [new(source.Path, source.ETag, source.UploadedAt)],
-            Confirm = source.EnsureUnchangedAsync,
+            Source = [.. files.Select(file => new TagSource(file.Path, file.ETag, file.UploadedAt))],
+            Confirm = async token =>
+            {
+                foreach (var file in files)
+                {
+                    await file.EnsureUnchangedAsync(token).ConfigureAwait(false);
+                }
+            },
         };
         await tags.MoveAsync(CheckpointReference.ForTag(name, ShardTag.Latest), digest, options, cancellationToken).ConfigureAwait(false);
     }

@@ -19,6 +19,7 @@ public sealed class CheckpointPipeline
     private readonly ShardWriter _writer;
     private readonly CheckpointCommit _commit;
     private readonly JobStore _jobs;
+    private readonly UploadSets _sets;
 
     /// <summary>A pipeline over three stores.</summary>
     /// <param name="uploads">The container that checkpoints are uploaded to.</param>
@@ -35,12 +36,16 @@ public sealed class CheckpointPipeline
         _writer = new(shards, new() { ChunkBytes = options.ChunkBytes, MaxBufferedBytes = ShardingOptions.BufferedBytes, MaxBuffers = options.Lanes });
         _commit = new(shards, new(shards, clock));
         _jobs = new(work, clock);
+        _sets = new(uploads, options.Limits);
     }
 
     /// <summary>Shards an upload that an event tells of.</summary>
     /// <param name="message">The event, a CloudEvent.</param>
     /// <param name="cancellationToken">Ends it; what is done stays done.</param>
-    /// <returns>The job's final status: a refused or overwritten upload is an end, not an error.</returns>
+    /// <returns>
+    /// The job's status. It is final, since a refused or overwritten upload is an end and not an error; or it waits for the rest of a set, whose
+    /// own events will go on.
+    /// </returns>
     /// <exception cref="FormatException">The message is not such an event.</exception>
     public async Task<JobStatus> UploadedAsync(BinaryData message, CancellationToken cancellationToken)
     {
@@ -64,16 +69,16 @@ public sealed class CheckpointPipeline
         }
         catch (CheckpointFormatException e)
         {
-            status = await EndAsync(status.Job, present => present with { State = JobState.Failed, Error = JobError.Of(e) }, cancellationToken).ConfigureAwait(false);
+            status = await UpdateAsync(status.Job, present => present with { State = JobState.Failed, Error = JobError.Of(e) }, cancellationToken).ConfigureAwait(false);
         }
         catch (SourceChangedException)
         {
-            status = await EndAsync(status.Job, present => present with { State = JobState.Superseded, Error = null }, cancellationToken).ConfigureAwait(false);
+            status = await UpdateAsync(status.Job, present => present with { State = JobState.Superseded, Error = null }, cancellationToken).ConfigureAwait(false);
         }
         catch (Exception e) when (!cancellationToken.IsCancellationRequested)
         {
             // The queue tries again; until then, and should that be the last time, the status says what went wrong.
-            await EndAsync(status.Job, present => present with { Error = JobError.Of(e) }, cancellationToken).ConfigureAwait(false);
+            await UpdateAsync(status.Job, present => present with { Error = JobError.Of(e) }, cancellationToken).ConfigureAwait(false);
             throw;
         }
 
@@ -99,7 +104,7 @@ public sealed class CheckpointPipeline
         }
 
         var status = await BeginAsync(upload, cancellationToken).ConfigureAwait(false);
-        status = await EndAsync(
+        status = await UpdateAsync(
             status.Job,
             present => present with { State = JobState.Failed, Error = Errors.GaveUp(present.Error) },
             cancellationToken).ConfigureAwait(false);
@@ -114,47 +119,96 @@ public sealed class CheckpointPipeline
     public Task<JobStatus?> TryGetStatusAsync(string path, ETag etag, CancellationToken cancellationToken) =>
         _jobs.TryReadAsync(JobStore.IdOf(path, UploadEvent.TextOf(etag)), cancellationToken);
 
-    private Task<JobStatus> BeginAsync(UploadEvent upload, CancellationToken cancellationToken)
+    private Task<JobStatus> BeginAsync(UploadEvent upload, CancellationToken cancellationToken) =>
+        BeginAsync(JobStore.IdOf(upload.Path, UploadEvent.TextOf(upload.ETag)), upload.Path, UploadEvent.TextOf(upload.ETag), cancellationToken);
+
+    private Task<JobStatus> BeginAsync(string job, string path, string etag, CancellationToken cancellationToken)
     {
-        var (etag, now) = (UploadEvent.TextOf(upload.ETag), _clock.GetUtcNow());
-        var job = JobStore.IdOf(upload.Path, etag);
+        var now = _clock.GetUtcNow();
         return _jobs.UpdateAsync(
             job,
-            present => present ?? new() { Job = job, State = JobState.Sharding, Path = upload.Path, ETag = etag, StartedAt = now, UpdatedAt = now },
+            present => present ?? new() { Job = job, State = JobState.Sharding, Path = path, ETag = etag, StartedAt = now, UpdatedAt = now },
             cancellationToken);
     }
 
-    private Task<JobStatus> EndAsync(string job, Func<JobStatus, JobStatus> change, CancellationToken cancellationToken) =>
+    private Task<JobStatus> UpdateAsync(string job, Func<JobStatus, JobStatus> change, CancellationToken cancellationToken) =>
         _jobs.UpdateAsync(job, present => change(present ?? throw Errors.StatusVanished(job)), cancellationToken);
 
     private async Task<JobStatus> ShardAsync(UploadEvent upload, string job, CancellationToken cancellationToken)
     {
         var name = CheckpointName.FromUpload(upload.Path);
-        var source = await BlobCheckpointSource.OpenAsync(_uploads.GetBlobClient(upload.Path), upload.ETag, cancellationToken).ConfigureAwait(false);
-        var description = await CheckpointProbe.DescribeAsync(source, _options.Limits, cancellationToken).ConfigureAwait(false);
-        var plan = ShardPlanner.Plan(job, name, upload.Path, source.Length, description, _options);
-        var receipts = await WriteBatchesAsync(plan, source, cancellationToken).ConfigureAwait(false);
-        var manifest = CheckpointCommit.Compose(plan, receipts);
-        var reference = await _commit.PublishAsync(manifest, source, cancellationToken).ConfigureAwait(false);
-        return await EndAsync(
+        var source = await OpenAsync(upload.Path, upload.ETag, cancellationToken).ConfigureAwait(false);
+        switch (await _sets.FindAsync(upload.Path, cancellationToken).ConfigureAwait(false))
+        {
+            case null:
+                var files = await CheckpointFiles.ReadFileAsync(source, _options.Limits, cancellationToken).ConfigureAwait(false);
+                return await ShardAsync(job, name, files, cancellationToken).ConfigureAwait(false);
+            case { Missing: { IsEmpty: false } missing }:
+                Log.Waits(_log, upload.Path, string.Join(", ", missing));
+                return await UpdateAsync(
+                    job,
+                    present => present with { State = JobState.Waiting, Name = name, WaitsFor = missing },
+                    cancellationToken).ConfigureAwait(false);
+            case var set:
+                return await ShardSetAsync(set, name, cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    // The event of each file may find the set complete: all of them meet one job, named by the versions of all files, and end with it.
+    private async Task<JobStatus> ShardSetAsync(UploadSet set, string name, CancellationToken cancellationToken)
+    {
+        var index = set.Index!;
+        var status = await BeginAsync(JobStore.IdOf(set.Members), index.Path, index.ETag, cancellationToken).ConfigureAwait(false);
+        if (!status.IsFinal)
+        {
+            var versions = set.Present.ToDictionary(file => file.Path[(file.Path.LastIndexOf('/') + 1)..], StringComparer.Ordinal);
+            var files = await CheckpointFiles.ReadSetAsync(
+                index,
+                async (file, token) => await OpenAsync(versions[file].Path, versions[file].ETag, token).ConfigureAwait(false),
+                _options.Limits,
+                cancellationToken).ConfigureAwait(false);
+            status = await ShardAsync(status.Job, name, files, cancellationToken).ConfigureAwait(false);
+        }
+
+        foreach (var (path, etag) in set.Members)
+        {
+            var member = await BeginAsync(JobStore.IdOf(path, etag), path, etag, cancellationToken).ConfigureAwait(false);
+            await UpdateAsync(
+                member.Job,
+                _ => status with { Job = member.Job, Path = path, ETag = etag, StartedAt = member.StartedAt },
+                cancellationToken).ConfigureAwait(false);
+        }
+
+        return status;
+    }
+
+    private async Task<JobStatus> ShardAsync(string job, string name, CheckpointFiles files, CancellationToken cancellationToken)
+    {
+        var plan = ShardPlanner.Plan(job, name, files.Sources.Select(source => (source.Path, source.Length)), files.Description, _options);
+        var receipts = await WriteBatchesAsync(plan, files, cancellationToken).ConfigureAwait(false);
+        var reference = await _commit.PublishAsync(CheckpointCommit.Compose(plan, receipts), files, cancellationToken).ConfigureAwait(false);
+        return await UpdateAsync(
             job,
-            present => present with { State = JobState.Committed, Reference = reference.ToString(), Error = null },
+            present => present with { State = JobState.Committed, Reference = reference.ToString(), Error = null, WaitsFor = null },
             cancellationToken).ConfigureAwait(false);
     }
 
-    private async Task<ImmutableArray<ShardReceipt>> WriteBatchesAsync(ShardPlan plan, ICheckpointSource source, CancellationToken cancellationToken)
+    private async Task<ImmutableArray<ShardReceipt>> WriteBatchesAsync(ShardPlan plan, CheckpointFiles files, CancellationToken cancellationToken)
     {
-        var batches = new BatchWriter(source, _writer, _options);
+        var batches = new BatchWriter(files.Sources, _writer, _options);
         var receipts = ImmutableArray.CreateBuilder<ShardReceipt>(plan.Batches.Length);
         var bytes = Enumerable.Range(0, plan.Shards.Length).Sum(shard => plan.TensorOf(shard).Bytes);
         var done = new JobStatusProgress(plan.Name, plan.Shards.Length, bytes);
-        await EndAsync(plan.Job, done.Apply, cancellationToken).ConfigureAwait(false);
+        await UpdateAsync(plan.Job, done.Apply, cancellationToken).ConfigureAwait(false);
         foreach (var batch in plan.Batches)
         {
             receipts.Add(await batches.WriteAsync(plan, batch, done, cancellationToken).ConfigureAwait(false));
-            await EndAsync(plan.Job, done.Apply, cancellationToken).ConfigureAwait(false);
+            await UpdateAsync(plan.Job, done.Apply, cancellationToken).ConfigureAwait(false);
         }
 
         return receipts.MoveToImmutable();
     }
+
+    private async ValueTask<ICheckpointSource> OpenAsync(string path, ETag etag, CancellationToken cancellationToken) =>
+        await BlobCheckpointSource.OpenAsync(_uploads.GetBlobClient(path), etag, cancellationToken).ConfigureAwait(false);
 }

@@ -18,4 +18,7 @@ internal static partial class Log
 
     [LoggerMessage(5, LogLevel.Error, "A message that was tried too often is not an event of an upload; it is dropped")]
     public static partial void NotAnEvent(ILogger log, Exception exception);
+
+    [LoggerMessage(6, LogLevel.Information, "{Path} waits for {Missing}, the rest of its set")]
+    public static partial void Waits(ILogger log, string path, string missing);
 }

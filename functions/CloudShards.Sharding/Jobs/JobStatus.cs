@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using CloudShards.Formats;
@@ -35,6 +36,9 @@ public sealed record JobStatus
     /// <summary>Shards that were not there before.</summary>
     public int ShardsCreated { get; init; }
 
+    /// <summary>The files that an incomplete set still lacks; null unless the job waits for them.</summary>
+    public ImmutableArray<string>? WaitsFor { get; init; }
+
     /// <summary>Why it failed, or why the last attempt did.</summary>
     public JobError? Error { get; init; }
 
@@ -46,7 +50,7 @@ public sealed record JobStatus
 
     /// <summary>Whether the job is over.</summary>
     [JsonIgnore]
-    public bool IsFinal => State is not JobState.Sharding;
+    public bool IsFinal => State is not (JobState.Sharding or JobState.Waiting);
 }
 
 /// <summary>The states of a job.</summary>
@@ -54,6 +58,9 @@ public enum JobState
 {
     /// <summary>In work.</summary>
     Sharding,
+
+    /// <summary>The upload is a file of a set that is not complete; <see cref="JobStatus.WaitsFor"/> says what it lacks.</summary>
+    Waiting,
 
     /// <summary>The manifest is published.</summary>
     Committed,

@@ -18,8 +18,11 @@ internal sealed class JobStore(IShardStore work, TimeProvider clock)
     private static readonly JsonWriterOptions Readable = new() { Indented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>The id of the job for one version of an upload: repeated events meet the same job.</summary>
-    public static string IdOf(string path, string etag) =>
-        Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"{path}\n{etag}")).AsSpan(0, 16));
+    public static string IdOf(string path, string etag) => IdOf([(path, etag)]);
+
+    /// <summary>The id of the job for one version of each of several files.</summary>
+    public static string IdOf(IEnumerable<(string Path, string ETag)> files) => Convert.ToHexStringLower(
+        SHA256.HashData(Encoding.UTF8.GetBytes(string.Join('\n', files.Select(file => $"{file.Path}\n{file.ETag}")))).AsSpan(0, 16));
 
     /// <summary>Reads a job's status, or returns null where there is none.</summary>
     public async Task<JobStatus?> TryReadAsync(string job, CancellationToken cancellationToken)

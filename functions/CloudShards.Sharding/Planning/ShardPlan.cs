@@ -13,8 +13,8 @@ public sealed record ShardPlan
     /// <summary>The checkpoint's name.</summary>
     public required string Name { get; init; }
 
-    /// <summary>The file that it comes from.</summary>
-    public required ManifestSource Source { get; init; }
+    /// <summary>The files that it comes from; <see cref="TensorInfo.File"/> counts them.</summary>
+    public required ImmutableArray<ManifestSource> Sources { get; init; }
 
     /// <summary>Bytes of a shard that each chunk sum covers.</summary>
     public required int ChunkBytes { get; init; }
@@ -25,7 +25,7 @@ public sealed record ShardPlan
     /// <summary>For each tensor the index of its shard: tied tensors, which lie on the same bytes, have one.</summary>
     public required ImmutableArray<int> ShardOf { get; init; }
 
-    /// <summary>For each shard the index of the first tensor that it holds, in the order in which they lie in the file.</summary>
+    /// <summary>For each shard the index of the first tensor that it holds, in the order in which they lie in the files.</summary>
     public required ImmutableArray<int> Shards { get; init; }
 
     /// <summary>Runs of <see cref="Shards"/>; together they cover it.</summary>

@@ -6,15 +6,14 @@ namespace CloudShards.Sharding;
 /// <summary>Turns a checkpoint's description into a <see cref="ShardPlan"/>. It is pure: the same description gives the same plan.</summary>
 public static class ShardPlanner
 {
-    /// <summary>Plans a checkpoint of one file.</summary>
+    /// <summary>Plans a checkpoint.</summary>
     /// <param name="job">The job's id.</param>
     /// <param name="name">The checkpoint's name.</param>
-    /// <param name="path">The file's path in the uploads container.</param>
-    /// <param name="fileLength">The file's bytes.</param>
-    /// <param name="description">What it holds.</param>
+    /// <param name="sources">Path and length of each of its files.</param>
+    /// <param name="description">What they hold.</param>
     /// <param name="options">The bounds of a batch.</param>
     public static ShardPlan Plan(
-        string job, string name, string path, long fileLength, CheckpointDescription description, ShardingOptions options)
+        string job, string name, IEnumerable<(string Path, long Bytes)> sources, CheckpointDescription description, ShardingOptions options)
     {
         ArgumentNullException.ThrowIfNull(description);
         ArgumentNullException.ThrowIfNull(options);
@@ -23,7 +22,7 @@ public static class ShardPlanner
         {
             Job = job,
             Name = name,
-            Source = new(path, fileLength, description.Format.Name()),
+            Sources = [.. sources.Select(source => new ManifestSource(source.Path, source.Bytes, description.Format.Name()))],
             ChunkBytes = options.ChunkBytes,
             Tensors = description.Tensors,
             ShardOf = shardOf,
@@ -39,10 +38,10 @@ public static class ShardPlanner
     {
         var shardOf = new int[tensors.Length];
         var shards = ImmutableArray.CreateBuilder<int>();
-        var known = new Dictionary<(TensorLayout, TensorShape, TensorDType), int>();
-        foreach (var i in Enumerable.Range(0, tensors.Length).OrderBy(i => Start(tensors[i])))
+        var known = new Dictionary<(int, TensorLayout, TensorShape, TensorDType), int>();
+        foreach (var i in Enumerable.Range(0, tensors.Length).OrderBy(i => tensors[i].File).ThenBy(i => Start(tensors[i])))
         {
-            var key = (tensors[i].Layout, tensors[i].Shape, tensors[i].DType);
+            var key = (tensors[i].File, tensors[i].Layout, tensors[i].Shape, tensors[i].DType);
             if (!known.TryGetValue(key, out shardOf[i]))
             {
                 shardOf[i] = known[key] = shards.Count;

@@ -11,6 +11,9 @@ public sealed record CheckpointFiles(ImmutableArray<ICheckpointSource> Sources, 
 {
     private const int MaxConcurrency = 4;
 
+    /// <summary>All files: the sources, and the index if there is one.</summary>
+    public IEnumerable<ICheckpointSource> All => Index is null ? Sources : Sources.Append(Index);
+
     /// <summary>Reads the structure of a checkpoint in one file.</summary>
     /// <exception cref="CheckpointFormatException">The file is refused.</exception>
     public static async Task<CheckpointFiles> ReadFileAsync(

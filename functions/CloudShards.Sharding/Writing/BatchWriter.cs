@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Collections.Immutable;
 using CloudShards.Formats;
 
 namespace CloudShards.Sharding;
@@ -7,10 +8,10 @@ namespace CloudShards.Sharding;
 /// Writes the shards of one batch: reads their bytes from the source, in the order in which they lie there, and hands them to the
 /// <see cref="ShardWriter"/>. What exists already is not written again, so a batch may be repeated at any time.
 /// </summary>
-/// <param name="source">The uploaded file.</param>
+/// <param name="sources">The uploaded files, in the plan's order.</param>
 /// <param name="writer">Writes each shard.</param>
 /// <param name="options">The memory that may be used.</param>
-internal sealed class BatchWriter(ICheckpointSource source, ShardWriter writer, ShardingOptions options)
+internal sealed class BatchWriter(ImmutableArray<ICheckpointSource> sources, ShardWriter writer, ShardingOptions options)
 {
     // Small neighbours are read in one request; one source blob serves a few thousand requests a second.
     private const long MaxGap = 64 << 10;
@@ -50,7 +51,7 @@ internal sealed class BatchWriter(ICheckpointSource source, ShardWriter writer, 
                     small.Add(shard);
                     break;
                 case { } range:
-                    yield return async token => [(shard, await WriteRangeAsync(range, token).ConfigureAwait(false))];
+                    yield return async token => [(shard, await WriteRangeAsync(sources[tensor.File], range, token).ConfigureAwait(false))];
                     break;
                 default:
                     yield return async token => [(shard, await WriteViewAsync(tensor, token).ConfigureAwait(false))];
@@ -58,15 +59,19 @@ internal sealed class BatchWriter(ICheckpointSource source, ShardWriter writer, 
             }
         }
 
-        var ranges = small.ConvertAll(shard => plan.TensorOf(shard).Contiguous!.Value);
-        foreach (var group in ByteRangeGroup.Coalesce(ranges, MaxGap, ShardingOptions.BufferedBytes))
+        foreach (var file in small.GroupBy(shard => plan.TensorOf(shard).File))
         {
-            yield return token => WriteGroupAsync(group, ranges, small, token);
+            List<int> shards = [.. file];
+            var ranges = shards.ConvertAll(shard => plan.TensorOf(shard).Contiguous!.Value);
+            foreach (var group in ByteRangeGroup.Coalesce(ranges, MaxGap, ShardingOptions.BufferedBytes))
+            {
+                yield return token => WriteGroupAsync(sources[file.Key], group, ranges, shards, token);
+            }
         }
     }
 
     private async Task<IEnumerable<(int Shard, WrittenShard Result)>> WriteGroupAsync(
-        ByteRangeGroup group, List<ByteRange> ranges, List<int> shards, CancellationToken cancellationToken)
+        ICheckpointSource source, ByteRangeGroup group, List<ByteRange> ranges, List<int> shards, CancellationToken cancellationToken)
     {
         var results = new List<(int, WrittenShard)>(group.Members.Length);
         var length = (int)group.Extent.Length;
@@ -81,12 +86,12 @@ internal sealed class BatchWriter(ICheckpointSource source, ShardWriter writer, 
         return results;
     }
 
-    private Task<WrittenShard> WriteRangeAsync(ByteRange range, CancellationToken cancellationToken) =>
+    private Task<WrittenShard> WriteRangeAsync(ICheckpointSource source, ByteRange range, CancellationToken cancellationToken) =>
         writer.WriteAsync(range.Length, (offset, destination, token) => source.ReadAsync(range.Offset + offset, destination, token), cancellationToken);
 
     private async Task<WrittenShard> WriteViewAsync(TensorInfo tensor, CancellationToken cancellationToken)
     {
-        using var view = new ViewReader(source, tensor);
+        using var view = new ViewReader(sources[tensor.File], tensor);
         return await writer.WriteAsync(tensor.Bytes, view.ReadAsync, cancellationToken).ConfigureAwait(false);
     }
 }

@@ -40,6 +40,19 @@ public static partial class CheckpointName
     }
 
     /// <summary>
+    /// The path of the index that a numbered part belongs to, as Hugging Face names both
+    /// (<c>model-00001-of-00002.safetensors</c>, <c>model.safetensors.index.json</c>); null for any other file.
+    /// </summary>
+    /// <param name="path">The file's path.</param>
+    public static string? IndexOfPart(string path)
+    {
+        ArgumentNullException.ThrowIfNull(path);
+        var dot = path.LastIndexOf('.');
+        var part = dot < 0 ? Match.Empty : PartNumber().Match(path[..dot]);
+        return part.Success ? $"{path[..part.Index]}{path[dot..]}.index.json" : null;
+    }
+
+    /// <summary>
     /// Whether <paramref name="name"/> is a name: segments of letters, digits, <c>.</c>, <c>_</c> and <c>-</c>, separated by <c>/</c>,
     /// none of them <c>manifests</c> or <c>tags</c>, none ending in a dot.
     /// </summary>
