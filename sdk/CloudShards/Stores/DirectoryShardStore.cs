@@ -6,9 +6,9 @@ using Microsoft.Win32.SafeHandles;
 namespace CloudShards;
 
 /// <summary>
-/// Shards in a folder: a name is a path below it. Several processes may write at once. Writers take turns by a lock on the file <c>.lock</c> in
-/// the folder, only while a finished file gets its name; readers need no lock. Names that differ in case alone need a file system
-/// that tells them apart.
+/// Shards in a folder: a name is a path below it. Several processes may write at once. Writers take turns by a lock on the file
+/// <c>.lock</c> in the folder, only while a finished file gets its name; readers need no lock. Names that differ in case alone need a file
+/// system that tells them apart.
 /// </summary>
 [SuppressMessage("Design", "CA1001", Justification = "A semaphore whose wait handle is never taken holds nothing to free.")]
 public sealed class DirectoryShardStore : IShardStore
@@ -30,7 +30,7 @@ public sealed class DirectoryShardStore : IShardStore
     /// <inheritdoc/>
     public async ValueTask ReadAsync(string name, long offset, Memory<byte> destination, CancellationToken cancellationToken)
     {
-        using var file = Open(name) ?? throw Errors.ShardMissing(name, _root);
+        using var file = Open(name, cancellationToken) ?? throw Errors.ShardMissing(name, _root);
         for (var filled = 0; filled < destination.Length;)
         {
             var read = await RandomAccess.ReadAsync(file, destination[filled..], offset + filled, cancellationToken).ConfigureAwait(false);
@@ -41,7 +41,7 @@ public sealed class DirectoryShardStore : IShardStore
     /// <inheritdoc/>
     public void Read(string name, long offset, Span<byte> destination, CancellationToken cancellationToken)
     {
-        using var file = Open(name) ?? throw Errors.ShardMissing(name, _root);
+        using var file = Open(name, cancellationToken) ?? throw Errors.ShardMissing(name, _root);
         for (var filled = 0; filled < destination.Length;)
         {
             cancellationToken.ThrowIfCancellationRequested();
@@ -53,7 +53,7 @@ public sealed class DirectoryShardStore : IShardStore
     /// <inheritdoc/>
     public async ValueTask<StoredDocument?> TryReadDocumentAsync(string name, int maxBytes, CancellationToken cancellationToken)
     {
-        using var file = Open(name);
+        using var file = Open(name, cancellationToken);
         if (file is null)
         {
             return null;
@@ -73,8 +73,7 @@ public sealed class DirectoryShardStore : IShardStore
     /// <inheritdoc/>
     public ValueTask<long?> TryGetLengthAsync(string name, CancellationToken cancellationToken)
     {
-        cancellationToken.ThrowIfCancellationRequested();
-        using var file = Open(name);
+        using var file = Open(name, cancellationToken);
         return ValueTask.FromResult(file is null ? null : (long?)RandomAccess.GetLength(file));
     }
 
@@ -104,8 +103,8 @@ public sealed class DirectoryShardStore : IShardStore
         return await TryPublishAsync(path, OneBlock(content), () => VersionOf(path) == version, cancellationToken).ConfigureAwait(false);
     }
 
-    // A file is whole and on disk before it gets its name, so that no reader ever sees part of it. A temporary file that a crash leaves behind
-    // is in nobody's way.
+    // A file is whole and on disk before it gets its name, so that no reader ever sees part of it. A temporary file that a crash leaves
+    // behind is in nobody's way.
     private async ValueTask<bool> TryPublishAsync(
         string path, IAsyncEnumerable<ReadOnlyMemory<byte>> blocks, Func<bool> isExpected, CancellationToken cancellationToken)
     {
@@ -138,7 +137,8 @@ public sealed class DirectoryShardStore : IShardStore
         }
     }
 
-    private static async ValueTask WriteAsync(string path, IAsyncEnumerable<ReadOnlyMemory<byte>> blocks, CancellationToken cancellationToken)
+    private static async ValueTask WriteAsync(
+        string path, IAsyncEnumerable<ReadOnlyMemory<byte>> blocks, CancellationToken cancellationToken)
     {
         using var file = File.OpenHandle(path, FileMode.CreateNew, FileAccess.Write, FileShare.None, FileOptions.Asynchronous);
         var offset = 0L;
@@ -151,8 +151,8 @@ public sealed class DirectoryShardStore : IShardStore
         RandomAccess.FlushToDisk(file);
     }
 
-    // Moving without overwriting would not do in place of the lock: on Unix the runtime looks and then renames, and of two movers both may win.
-    // The operating system frees the lock of a process that died.
+    // Moving without overwriting would not do in place of the lock: on Unix the runtime looks and then renames, and of two movers both may
+    // win. The operating system frees the lock of a process that died.
     private async ValueTask<SafeFileHandle> LockAsync(CancellationToken cancellationToken)
     {
         while (true)
@@ -171,11 +171,13 @@ public sealed class DirectoryShardStore : IShardStore
     // ERROR_SHARING_VIOLATION; EWOULDBLOCK of Linux and of macOS.
     private static bool IsHeld(IOException e) => OperatingSystem.IsWindows() ? (e.HResult & 0xFFFF) == 32 : e.HResult is 11 or 35;
 
-    private SafeFileHandle? Open(string name)
+    private SafeFileHandle? Open(string name, CancellationToken cancellationToken)
     {
+        cancellationToken.ThrowIfCancellationRequested();
         try
         {
-            return File.OpenHandle(PathOf(name), FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete, FileOptions.Asynchronous);
+            return File.OpenHandle(
+                PathOf(name), FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete, FileOptions.Asynchronous);
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException && Directory.Exists(_root))
         {
