@@ -1,0 +1,25 @@
+namespace CloudShards.LocalHost;
+
+/// <summary>The words of every failure in this project: what was tried, what was found, what to do.</summary>
+internal static class Errors
+{
+    private const string InstallNode = "Install Node.js 22 from https://nodejs.org, and see that `node` and `npm` are on the PATH.";
+
+    public static AzuriteException InstallationNotFound(string start) => new(
+        $"No folder above `{start}` holds `eng/azurite`. Run this program from a clone of the CloudShards repository.");
+
+    public static AzuriteException ProgramNotStarted(string command, Exception inner) => new(
+        $"`{command}` could not be started: {inner.Message}. {InstallNode}", inner);
+
+    public static AzuriteException NpmFailed(string folder, int exitCode, string lastLines) => new(
+        $"`npm ci` in `{folder}` left Azurite incomplete (exit code {exitCode}). See that the npm registry can be reached, and run the "
+        + $"command by hand. {InstallNode} Its last lines:{lastLines}");
+
+    public static AzuriteException AzuriteEnded(string folder, int exitCode, string lastLines) => new(
+        $"Azurite ended with exit code {exitCode} before it listened. If its installation is damaged, delete `{folder}/node_modules`: the "
+        + $"next start installs it again. {InstallNode} Its last lines:{lastLines}");
+
+    public static AzuriteException AzuriteNotReady(TimeSpan timeout, string lastLines) => new(
+        $"Azurite did not listen within {timeout.TotalSeconds:0} s. If the machine is only slow, raise `AzuriteOptions.ReadyTimeout`. "
+        + $"Its last lines:{lastLines}");
+}
