@@ -8,9 +8,6 @@ namespace CloudShards.Tests;
 /// <summary>A checkpoint's whole way, to a blob container and back.</summary>
 public sealed class BlobCheckpointTests(AzuriteFixture azurite) : IAsyncLifetime
 {
-    private const int LargeBytes = (40 << 20) + 12;
-
-    private static readonly byte[] Large = Bytes(LargeBytes);
     private static readonly byte[] Medium = Bytes(3 << 20);
     private static readonly byte[] Small = Bytes(400);
 
@@ -45,17 +42,21 @@ public sealed class BlobCheckpointTests(AzuriteFixture azurite) : IAsyncLifetime
     [Fact]
     public async Task ALargeTensorIsReadInParallelRanges()
     {
-        await using var checkpoint = await ShardedCheckpoint.OpenAsync(_container, "net", cancellationToken: Token);
+        var large = Bytes((40 << 20) + 12);
+        var writer = new CheckpointWriter(new BlobShardStore(_container), "large-net");
+        await writer.WriteTensorAsync("large", TensorDType.U8, [large.Length], large, Token);
+        var reference = await writer.PublishAsync(cancellationToken: Token);
+        await using var checkpoint = await ShardedCheckpoint.OpenAsync(_container, reference.ToString(), cancellationToken: Token);
         _recorder.Clear();
-        var (read, blocking) = (new byte[LargeBytes], new byte[LargeBytes]);
+        var (read, blocking) = (new byte[large.Length], new byte[large.Length]);
 
         await checkpoint.ReadAsync("large", read, Token);
         checkpoint.Read(checkpoint["large"], 0, blocking, Token);
 
-        Assert.True(read.AsSpan().SequenceEqual(Large));
-        Assert.True(blocking.AsSpan().SequenceEqual(Large));
+        Assert.True(read.AsSpan().SequenceEqual(large));
+        Assert.True(blocking.AsSpan().SequenceEqual(large));
         Assert.Equal(12, _recorder.Requests.Count);
-        Assert.Equal(2 * LargeBytes, _recorder.Requests.Sum(request => request.ResponseBytes));
+        Assert.Equal(2 * large.Length, _recorder.Requests.Sum(request => request.ResponseBytes));
     }
 
     [Fact]
@@ -75,7 +76,7 @@ public sealed class BlobCheckpointTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task PublishingTheSameTensorsAgainSendsNoneOfTheLargeOnes()
+    public async Task PublishingTheSameTensorsAgainSendsNoneButSmallOnes()
     {
         _recorder.Clear();
 
@@ -108,7 +109,6 @@ public sealed class BlobCheckpointTests(AzuriteFixture azurite) : IAsyncLifetime
     private async Task PublishAsync()
     {
         var writer = new CheckpointWriter(new BlobShardStore(_container), "net");
-        await writer.WriteTensorAsync("large", TensorDType.U8, [LargeBytes], Large, Token);
         await writer.WriteTensorAsync("medium", TensorDType.U8, [Medium.Length], Medium, Token);
         await writer.WriteTensorAsync("small", TensorDType.F32, [100], Small, Token);
         await writer.PublishAsync(cancellationToken: Token);
