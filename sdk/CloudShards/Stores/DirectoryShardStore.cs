@@ -19,7 +19,7 @@ public sealed class DirectoryShardStore : IShardStore
     private readonly string _root;
     private readonly SemaphoreSlim _turn = new(1, 1);
 
-    /// <summary>A store in a folder, which is created by the first write.</summary>
+    /// <summary>A store in a folder. One that is not there is an empty store, and is created by the first write.</summary>
     /// <param name="root">The folder's path.</param>
     public DirectoryShardStore(string root)
     {
@@ -179,7 +179,7 @@ public sealed class DirectoryShardStore : IShardStore
             return File.OpenHandle(
                 PathOf(name), FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete, FileOptions.Asynchronous);
         }
-        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException && Directory.Exists(_root))
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {
             return null;
         }

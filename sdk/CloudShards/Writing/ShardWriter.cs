@@ -129,7 +129,7 @@ internal sealed class ShardWriter(IShardStore store, ShardWriterOptions options)
         }
     }
 
-    // A block stays valid until the one after the next is asked for.
+    // A block is valid until the next is asked for, which is being read by then.
     private async IAsyncEnumerable<ReadOnlyMemory<byte>> ReadBlocksAsync(
         long length, ShardContent content, Memory<byte> buffer, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
