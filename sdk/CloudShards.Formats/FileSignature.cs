@@ -23,7 +23,6 @@ internal static class FileSignature
         ("GGUF"u8.ToArray(), "a GGUF file; upload the safetensors or PyTorch checkpoint that it was made from"),
         ([0x89, (byte)'H', (byte)'D', (byte)'F'], "an HDF5 (Keras) file; convert it to safetensors"),
         ([0x93, (byte)'N', (byte)'U', (byte)'M', (byte)'P', (byte)'Y'], "a NumPy array; convert it to safetensors"),
-        ([0x08, 0x00], "perhaps an ONNX model; upload the checkpoint that it was exported from"),
         ("<"u8.ToArray(), "HTML or XML, often an error page saved in place of a download; download the file again"),
     ];
 
@@ -34,11 +33,6 @@ internal static class FileSignature
     /// <exception cref="CheckpointFormatException">It starts as none that is supported; the message says what it seems to be.</exception>
     public static CheckpointFormat Recognise(ReadOnlySpan<byte> head, long fileLength)
     {
-        if (fileLength == 0)
-        {
-            throw Errors.EmptyFile();
-        }
-
         if (head.StartsWith(ZipEntry))
         {
             return CheckpointFormat.TorchZip;
@@ -53,7 +47,7 @@ internal static class FileSignature
     }
 
     private static bool LooksLikeSafetensors(ReadOnlySpan<byte> head) =>
-        head.Length > sizeof(ulong) && head[sizeof(ulong)] == '{' && head[0] != '{'
+        head.Length > sizeof(ulong) && head[sizeof(ulong)] == '{'
         && BinaryPrimitives.ReadUInt64LittleEndian(head) is var length && length is > 1 and < 1L << 40;
 
     private static CheckpointFormatException Unrecognised(ReadOnlySpan<byte> head, long fileLength)
@@ -81,8 +75,16 @@ internal static class FileSignature
             }
         }
 
-        return Errors.NotACheckpoint(head[0] == '{' ? "JSON" : IsText(head) ? "text" : null, fileLength);
+        return Errors.NotACheckpoint(
+            head[0] == '{' ? "JSON"
+            : IsOnnx(head) ? "an ONNX model; upload the checkpoint that it was exported from"
+            : IsText(head) ? "text"
+            : null,
+            fileLength);
     }
+
+    // A protocol buffer: field 1 is the IR's version, field 2 the producer's name.
+    private static bool IsOnnx(ReadOnlySpan<byte> head) => head is [0x08, > 0 and < 0x80, 0x12, ..];
 
     private static bool IsText(ReadOnlySpan<byte> head)
     {
@@ -96,6 +98,8 @@ internal static class FileSignature
         }
 
         // A sample may end inside a character.
-        return Encoding.UTF8.GetString(sample).IndexOf('\uFFFD', StringComparison.Ordinal) is -1 or >= 253;
+        var text = Encoding.UTF8.GetString(sample);
+        var bad = text.IndexOf('\uFFFD', StringComparison.Ordinal);
+        return bad < 0 || (bad == text.Length - 1 && sample.Length < head.Length);
     }
 }
