@@ -24,7 +24,7 @@ public sealed record CheckpointLimits
     /// <summary>Tensors in a checkpoint.</summary>
     public int MaxTensors { get; init; } = 1_000_000;
 
-    /// <summary>Values that are not tensors (numbers, texts, lists of them) in a checkpoint.</summary>
+    /// <summary>Values that are not tensors (numbers, texts, lists of them) in a checkpoint, and the texts of its metadata.</summary>
     public int MaxValues { get; init; } = 1_000_000;
 
     /// <summary>Bytes of JSON that those values may take in the manifest.</summary>

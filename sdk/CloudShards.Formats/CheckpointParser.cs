@@ -22,10 +22,12 @@ namespace CloudShards.Formats;
 public sealed class CheckpointParser
 {
     private readonly IEnumerator<ParseStep> _steps;
+    private ParseStep? _step;
 
     /// <summary>Begins to parse a file.</summary>
     /// <param name="fileLength">Bytes of the file.</param>
     /// <param name="limits">Bounds on what it may hold.</param>
+    /// <exception cref="CheckpointFormatException">The file is empty.</exception>
     public CheckpointParser(long fileLength, CheckpointLimits? limits = null)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(fileLength);
@@ -33,23 +35,27 @@ public sealed class CheckpointParser
         Advance();
     }
 
-    /// <summary>The ranges to read next, all within the file, in no particular order; none once the description is complete.</summary>
-    public ImmutableArray<ByteRange> Wanted => _steps.Current is ByteRequest request ? request.Ranges : [];
+    /// <summary>
+    /// The ranges to read next, none of them empty, all within the file, in no particular order; none once the description is complete or the
+    /// file is refused.
+    /// </summary>
+    public ImmutableArray<ByteRange> Wanted => _step is ByteRequest request ? request.Ranges : [];
 
     /// <summary>What the file holds.</summary>
-    /// <exception cref="InvalidOperationException">Ranges are still wanted.</exception>
-    public CheckpointDescription Description => _steps.Current is Parsed parsed
+    /// <exception cref="InvalidOperationException">Ranges are still wanted, or the file was refused.</exception>
+    public CheckpointDescription Description => _step is Parsed parsed
         ? parsed.Description
-        : throw new InvalidOperationException("The parser still wants ranges of the file; supply them first.");
+        : throw new InvalidOperationException("There is no description: the parser still wants ranges of the file, or has refused it.");
 
     /// <summary>Goes on with the bytes of the <see cref="Wanted"/> ranges.</summary>
     /// <param name="bytes">One memory for each range, of its length and in the order of <see cref="Wanted"/>. They are not used after the next call.</param>
     /// <exception cref="CheckpointFormatException">The file is refused.</exception>
     /// <exception cref="ArgumentException">The bytes do not match the ranges.</exception>
+    /// <exception cref="InvalidOperationException">Nothing is wanted.</exception>
     public void Supply(IReadOnlyList<ReadOnlyMemory<byte>> bytes)
     {
         ArgumentNullException.ThrowIfNull(bytes);
-        if (_steps.Current is not ByteRequest request)
+        if (_step is not ByteRequest request)
         {
             throw new InvalidOperationException("The parser wants nothing more.");
         }
@@ -60,10 +66,14 @@ public sealed class CheckpointParser
 
     private void Advance()
     {
+        // A refused file stays refused.
+        _step = null;
+
         // An arithmetic overflow that no check foresaw is a file whose numbers make no sense.
         try
         {
             _steps.MoveNext();
+            _step = _steps.Current;
         }
         catch (OverflowException e)
         {
@@ -73,6 +83,11 @@ public sealed class CheckpointParser
 
     private static IEnumerable<ParseStep> Recognise(long fileLength, CheckpointLimits limits)
     {
+        if (fileLength == 0)
+        {
+            throw Errors.EmptyFile();
+        }
+
         var head = new ByteRequest(new ByteRange(0, Math.Min(fileLength, FileSignature.HeadBytes)));
         yield return head;
 

@@ -101,11 +101,17 @@ internal static class Errors
     public static CheckpointFormatException HeaderNotJson(long offset, Exception inner) => new(
         CheckpointError.Malformed, $"The safetensors header is not valid JSON: {inner.Message} {SaveAgain}.", offset, innerException: inner);
 
-    public static CheckpointFormatException UnexpectedJson(JsonTokenType expected, JsonTokenType found, long offset) => new(
-        CheckpointError.Malformed, $"The safetensors header has {found} where {expected} is expected. {SaveAgain}.", offset);
+    public static CheckpointFormatException UnexpectedJson(JsonTokenType expected, JsonTokenType found, long offset, string? tensor) => new(
+        CheckpointError.Malformed,
+        $"The safetensors header has {found} where {expected} is expected{(tensor is null ? "" : $", in the entry of `{tensor}`")}. {SaveAgain}.",
+        offset,
+        tensor);
 
     public static CheckpointFormatException DuplicateHeaderName(string name, long offset) => new(
         CheckpointError.BadName, $"The safetensors header names `{name}` twice. {SaveAgain}.", offset, name);
+
+    public static CheckpointFormatException DuplicateHeaderField(string tensor, string field, long offset) => new(
+        CheckpointError.BadName, $"The entry of `{tensor}` in the safetensors header has `{field}` twice. {SaveAgain}.", offset, tensor);
 
     public static CheckpointFormatException BadMetadata(string key, long offset) => new(
         CheckpointError.Malformed, $"The metadata `{key}` of the safetensors header is not one text. {SaveAgain}.", offset);
@@ -130,7 +136,9 @@ internal static class Errors
         tensor);
 
     public static CheckpointFormatException TooManyDimensions(string tensor, int limit) => new(
-        CheckpointError.LimitExceeded, $"The tensor `{tensor}` has a list of more than {limit} sizes or offsets. {SaveAgain}.", tensor: tensor);
+        CheckpointError.LimitExceeded,
+        $"The tensor `{tensor}` has more than {limit} dimensions. If the file is trusted, raise `CheckpointLimits.{nameof(CheckpointLimits.MaxRank)}`.",
+        tensor: tensor);
 
     public static CheckpointFormatException TensorsOverlap(string tensor, ByteRange extent, string? previous) => new(
         CheckpointError.BadTensor,

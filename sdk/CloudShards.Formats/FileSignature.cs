@@ -36,15 +36,10 @@ internal static class FileSignature
     /// <exception cref="CheckpointFormatException">It starts as something that is no checkpoint; the message says what it seems to be.</exception>
     public static CheckpointFormat Recognise(ReadOnlySpan<byte> head, long fileLength)
     {
-        if (fileLength == 0)
-        {
-            throw Errors.EmptyFile();
-        }
-
         return head.StartsWith(ZipEntry) ? CheckpointFormat.TorchZip
             : IsTorchLegacy(head) ? CheckpointFormat.TorchLegacy
-            : head.Length >= TarMagicOffset + 5 && head[TarMagicOffset..].StartsWith("ustar"u8) ? CheckpointFormat.TorchTar
             : LooksLikeSafetensors(head) ? CheckpointFormat.Safetensors
+            : head.Length >= TarMagicOffset + 5 && head[TarMagicOffset..].StartsWith("ustar"u8) ? CheckpointFormat.TorchTar
             : Stranger(head) is not null || head[0] is 0x80 or (byte)'{' ? throw Unrecognised(head, fileLength)
             : CheckpointFormat.TorchSharp;
     }
@@ -52,7 +47,9 @@ internal static class FileSignature
     /// <summary>The refusal of a file that is of no known format.</summary>
     public static CheckpointFormatException Unrecognised(ReadOnlySpan<byte> head, long fileLength) => Errors.NotACheckpoint(
         head[0] == 0x80 ? "a bare pickle, not something that `torch.save` wrote"
-        : Stranger(head) ?? (head[0] == '{' ? "JSON" : IsText(head) ? "text" : null),
+        : Stranger(head) ?? (head[0] == '{' ? "JSON"
+            : IsOnnx(head) ? "an ONNX model; upload the checkpoint that it was exported from"
+            : IsText(head) ? "text" : null),
         fileLength);
 
     private static bool IsTorchLegacy(ReadOnlySpan<byte> head)
@@ -64,7 +61,7 @@ internal static class FileSignature
     }
 
     private static bool LooksLikeSafetensors(ReadOnlySpan<byte> head) =>
-        head.Length > sizeof(ulong) && head[sizeof(ulong)] == '{' && head[0] != '{'
+        head.Length > sizeof(ulong) && head[sizeof(ulong)] == '{'
         && BinaryPrimitives.ReadUInt64LittleEndian(head) is var length && length is > 1 and < 1L << 40;
 
     private static string? Stranger(ReadOnlySpan<byte> head)
@@ -80,6 +77,9 @@ internal static class FileSignature
         return null;
     }
 
+    // A protocol buffer: field 1 is the IR's version, field 2 the producer's name.
+    private static bool IsOnnx(ReadOnlySpan<byte> head) => head is [0x08, > 0 and < 0x80, 0x12, ..];
+
     private static bool IsText(ReadOnlySpan<byte> head)
     {
         var sample = head[..Math.Min(head.Length, 256)];
@@ -92,6 +92,8 @@ internal static class FileSignature
         }
 
         // A sample may end inside a character.
-        return Encoding.UTF8.GetString(sample).IndexOf('\uFFFD', StringComparison.Ordinal) is -1 or >= 253;
+        var text = Encoding.UTF8.GetString(sample);
+        var bad = text.IndexOf('\uFFFD', StringComparison.Ordinal);
+        return bad < 0 || (bad == text.Length - 1 && sample.Length < head.Length);
     }
 }

@@ -75,7 +75,18 @@ public sealed record TensorLayout : IEquatable<TensorLayout>
         && (Strides.IsDefault || Strides.AsSpan().SequenceEqual(other.Strides.AsSpan()));
 
     /// <inheritdoc/>
-    public override int GetHashCode() => HashCode.Combine(Extent, ElementOffset, Transform);
+    public override int GetHashCode()
+    {
+        // Strides count: a file may hold a million layouts that differ in them alone.
+        var hash = new HashCode();
+        hash.Add((Extent, ElementOffset, Transform));
+        foreach (var stride in Strides.IsDefault ? [] : Strides)
+        {
+            hash.Add(stride);
+        }
+
+        return hash.ToHashCode();
+    }
 }
 
 /// <summary>What an element's bytes must go through to be the little-endian element that the tensor shows.</summary>

@@ -14,7 +14,7 @@ public readonly struct TensorShape : IEquatable<TensorShape>, IReadOnlyList<long
     /// <exception cref="ArgumentOutOfRangeException">A size is negative.</exception>
     public TensorShape(ImmutableArray<long> sizes)
     {
-        foreach (var size in sizes)
+        foreach (var size in sizes.IsDefault ? [] : sizes)
         {
             ArgumentOutOfRangeException.ThrowIfNegative(size, nameof(sizes));
         }

@@ -23,6 +23,11 @@ public static partial class CheckpointName
     {
         ArgumentNullException.ThrowIfNull(path);
         var slash = path.LastIndexOf('/');
+        if (slash == 0)
+        {
+            throw Errors.BadCheckpointName(path, path);
+        }
+
         var folder = slash < 0 ? "" : path[..slash];
         var file = path[(slash + 1)..];
         var extension = Array.Find(Extensions, known => file.Length > known.Length && file.EndsWith(known, StringComparison.OrdinalIgnoreCase)) ?? "";
@@ -74,6 +79,7 @@ public static partial class CheckpointName
     private static bool IsSegmentText(string segment) =>
         segment.Length > 0 && segment[^1] != '.' && segment.All(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '_' or '-');
 
-    [GeneratedRegex("-[0-9]{5}-of-[0-9]{5}$", RegexOptions.CultureInvariant)]
+    // Five digits as a rule; sets of six (`-00001-of-000163`) exist.
+    [GeneratedRegex(@"-[0-9]{5,6}-of-[0-9]{5,6}\z", RegexOptions.CultureInvariant)]
     private static partial Regex PartNumber();
 }

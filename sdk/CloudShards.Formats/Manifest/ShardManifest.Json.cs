@@ -27,6 +27,7 @@ public sealed partial record ShardManifest
 
         try
         {
+            CheckSchema(utf8);
             var manifest = JsonSerializer.Deserialize(utf8, ManifestJson.Default.ShardManifest) ?? throw Errors.ManifestNotJson("it is `null`");
             manifest.Validate(limits);
             return manifest;
@@ -40,6 +41,17 @@ public sealed partial record ShardManifest
     /// <summary>The document in its one canonical form: the bytes that its digest is over.</summary>
     public byte[] ToUtf8() => JsonSerializer.SerializeToUtf8Bytes(this, ManifestJson.Default.ShardManifest);
 
+    // A later version may differ in all that follows its schema, which every version writes first.
+    private static void CheckSchema(ReadOnlySpan<byte> utf8)
+    {
+        var reader = new Utf8JsonReader(utf8);
+        if (reader.Read() && reader.Read() && reader.TokenType == JsonTokenType.PropertyName && reader.ValueTextEquals("schema"u8)
+            && reader.Read() && reader.TokenType == JsonTokenType.String && !reader.ValueTextEquals(CurrentSchema))
+        {
+            throw Errors.UnknownSchema(reader.GetString()!);
+        }
+    }
+
     private void Validate(CheckpointLimits limits)
     {
         if (Schema != CurrentSchema)
@@ -47,7 +59,7 @@ public sealed partial record ShardManifest
             throw Errors.UnknownSchema(Schema);
         }
 
-        if (Name is null || !CheckpointName.IsValid(Name))
+        if (!CheckpointName.IsValid(Name))
         {
             throw Errors.ManifestInconsistent($"its name `{Name}` is not a checkpoint name");
         }
@@ -62,9 +74,9 @@ public sealed partial record ShardManifest
             throw Errors.ManifestInconsistent("`values` is not an object");
         }
 
-        if (Tensors.IsDefault || Source.IsDefault)
+        if (Tensors.IsDefault || Source.IsDefault || Source.Any(file => file is null or { Bytes: < 0 }))
         {
-            throw Errors.ManifestInconsistent("`tensors` and `source` must be lists");
+            throw Errors.ManifestInconsistent("`tensors` and `source` must be lists of objects, and a file has no fewer than 0 bytes");
         }
 
         if (Tensors.Length > limits.MaxTensors)
@@ -75,17 +87,27 @@ public sealed partial record ShardManifest
         var names = new HashSet<string>(Tensors.Length, StringComparer.Ordinal);
         foreach (var tensor in Tensors)
         {
-            Validate(tensor, names);
+            Validate(tensor, names, limits);
         }
 
         ValidatePacks(names);
     }
 
-    private void Validate(ShardedTensor? tensor, HashSet<string> names)
+    private void Validate(ShardedTensor? tensor, HashSet<string> names, CheckpointLimits limits)
     {
-        if (tensor is null || tensor.Name is null || !names.Add(tensor.Name))
+        if (tensor is null)
         {
-            throw Errors.NameCollision(tensor?.Name ?? "null", "tensors");
+            throw Errors.ManifestInconsistent("an item of `tensors` is `null`");
+        }
+
+        if (!names.Add(tensor.Name))
+        {
+            throw Errors.NameCollision(tensor.Name, "tensors");
+        }
+
+        if (tensor.Shape.Rank > limits.MaxRank)
+        {
+            throw Errors.TooManyDimensions(tensor.Name, limits.MaxRank);
         }
 
         if (!tensor.Shape.TryCountBytes(tensor.DType, out var bytes) || bytes != tensor.Bytes)
@@ -111,6 +133,11 @@ public sealed partial record ShardManifest
         var bytesOf = Tensors.ToDictionary(tensor => tensor.Name, tensor => tensor.Bytes, StringComparer.Ordinal);
         foreach (var pack in Packs)
         {
+            if (pack is null or { Bytes: < 0 } or { Tensors.IsDefault: true } || pack.Tensors.Contains(null!))
+            {
+                throw Errors.ManifestInconsistent("an item of `packs` is not a pack");
+            }
+
             foreach (var packed in pack.Tensors)
             {
                 if (!names.Contains(packed.Name) || !new ByteRange(packed.Offset, bytesOf[packed.Name]).LiesWithin(pack.Bytes))
@@ -133,7 +160,7 @@ public sealed partial record ShardManifest
     AllowDuplicateProperties = false,
     RespectNullableAnnotations = true,
     RespectRequiredConstructorParameters = true,
-    Converters = [typeof(DigestJson), typeof(DTypeJson), typeof(ShapeJson), typeof(ChunkSumsJson)])]
+    Converters = [typeof(DigestJson), typeof(DTypeJson), typeof(ShapeJson), typeof(ChunkSumsJson), typeof(MetadataJson)])]
 [JsonSerializable(typeof(ShardManifest))]
 [JsonSerializable(typeof(ShardTag))]
 internal sealed partial class ManifestJson : JsonSerializerContext;
@@ -205,9 +232,10 @@ internal sealed class ChunkSumsJson : JsonConverter<ImmutableArray<ulong>>
         while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
         {
             if (reader.TokenType != JsonTokenType.String || reader.HasValueSequence || reader.ValueSpan.Length != HexDigits
+                || reader.ValueSpan.ContainsAnyInRange((byte)'A', (byte)'F')
                 || !ulong.TryParse(reader.ValueSpan, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var sum))
             {
-                throw new JsonException("a chunk sum is a text of 16 hex digits");
+                throw new JsonException("a chunk sum is a text of 16 lower-case hex digits");
             }
 
             sums.Add(sum);
@@ -227,5 +255,40 @@ internal sealed class ChunkSumsJson : JsonConverter<ImmutableArray<ulong>>
         }
 
         writer.WriteEndArray();
+    }
+}
+
+/// <summary>Texts by name, always in ordinal order: the serializer's own comparer is that of the reader's culture.</summary>
+internal sealed class MetadataJson : JsonConverter<ImmutableSortedDictionary<string, string>>
+{
+    public override ImmutableSortedDictionary<string, string> Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options)
+    {
+        if (reader.TokenType != JsonTokenType.StartObject)
+        {
+            throw new JsonException("metadata is an object");
+        }
+
+        var metadata = CheckpointValues.NoMetadata.ToBuilder();
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            var name = reader.GetString()!;
+            if (!reader.Read() || reader.TokenType != JsonTokenType.String || !metadata.TryAdd(name, reader.GetString()!))
+            {
+                throw new JsonException("metadata has one text for each name");
+            }
+        }
+
+        return metadata.ToImmutable();
+    }
+
+    public override void Write(Utf8JsonWriter writer, ImmutableSortedDictionary<string, string> value, JsonSerializerOptions options)
+    {
+        writer.WriteStartObject();
+        foreach (var (name, text) in value.WithComparers(StringComparer.Ordinal))
+        {
+            writer.WriteString(name, text);
+        }
+
+        writer.WriteEndObject();
     }
 }

@@ -17,12 +17,14 @@ public sealed partial record ShardManifest
     public const int DefaultChunkBytes = 8 << 20;
 
     /// <summary>The version of the format.</summary>
+    [JsonRequired]
     public string Schema { get; init; } = CurrentSchema;
 
     /// <summary>The checkpoint's name.</summary>
     public required string Name { get; init; }
 
     /// <summary>The uploaded files, in the order of their tensors; empty for a checkpoint that was saved shard by shard.</summary>
+    [JsonRequired]
     public ImmutableArray<ManifestSource> Source { get; init; } = [];
 
     /// <summary>Bytes of a shard that each of its chunk sums covers; the last chunk may be shorter.</summary>
@@ -36,9 +38,11 @@ public sealed partial record ShardManifest
     public ImmutableArray<ManifestPack> Packs { get; init; }
 
     /// <summary>The source format's own texts.</summary>
+    [JsonRequired]
     public ImmutableSortedDictionary<string, string> Metadata { get; init; } = CheckpointValues.NoMetadata;
 
     /// <summary>A JSON object of what the checkpoint holds beside tensors: numbers, texts, lists of them, by name.</summary>
+    [JsonRequired]
     public JsonElement Values { get; init; } = CheckpointValues.None;
 }
 

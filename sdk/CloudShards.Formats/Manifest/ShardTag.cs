@@ -23,7 +23,7 @@ public sealed record ShardTag(Digest Digest, DateTimeOffset MovedAt, ImmutableAr
         try
         {
             var tag = JsonSerializer.Deserialize(utf8, ManifestJson.Default.ShardTag);
-            return tag is { Source.IsDefault: false } ? tag : throw Errors.TagNotJson("it lacks `source`");
+            return tag is { Source.IsDefault: false } && !tag.Source.Contains(null!) ? tag : throw Errors.TagNotJson("it lacks a list of files, `source`.");
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException)
         {

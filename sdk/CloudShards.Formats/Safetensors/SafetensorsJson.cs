@@ -16,7 +16,7 @@ internal static class SafetensorsJson
         var tensors = ImmutableArray.CreateBuilder<TensorInfo>();
         var names = new HashSet<string>(StringComparer.Ordinal);
         var metadata = CheckpointValues.NoMetadata;
-        Expect(ref reader, JsonTokenType.StartObject);
+        Expect(ref reader, JsonTokenType.StartObject, null);
         while (ReadName(ref reader) is { } name)
         {
             if (!names.Add(name))
@@ -26,7 +26,7 @@ internal static class SafetensorsJson
 
             if (name == "__metadata__")
             {
-                metadata = ReadMetadata(ref reader);
+                metadata = ReadMetadata(ref reader, limits);
                 continue;
             }
 
@@ -53,24 +53,24 @@ internal static class SafetensorsJson
         TensorDType? dtype = null;
         ImmutableArray<long>? shape = null;
         ImmutableArray<long>? offsets = null;
-        Expect(ref reader, JsonTokenType.StartObject);
+        Expect(ref reader, JsonTokenType.StartObject, name);
         while (ReadName(ref reader) is { } field)
         {
             switch (field)
             {
                 case "dtype" when dtype is null:
-                    Expect(ref reader, JsonTokenType.String);
+                    Expect(ref reader, JsonTokenType.String, name);
                     var text = reader.GetString()!;
                     dtype = TensorDTypeExtensions.TryParse(text, out var known) ? known : throw Errors.UnknownDType(name, text);
                     break;
                 case "shape" when shape is null:
-                    shape = ReadNumbers(ref reader, name, limits.MaxRank);
+                    shape = ReadNumbers(ref reader, name, limits.MaxRank) ?? throw Errors.TooManyDimensions(name, limits.MaxRank);
                     break;
                 case "data_offsets" when offsets is null:
-                    offsets = ReadNumbers(ref reader, name, 2);
+                    offsets = ReadNumbers(ref reader, name, 2) ?? throw Errors.IncompleteHeaderEntry(name);
                     break;
                 case "dtype" or "shape" or "data_offsets":
-                    throw Errors.DuplicateHeaderName($"{name}.{field}", sizeof(ulong) + reader.TokenStartIndex);
+                    throw Errors.DuplicateHeaderField(name, field, sizeof(ulong) + reader.TokenStartIndex);
                 default:
                     reader.Read();
                     reader.Skip();
@@ -97,10 +97,11 @@ internal static class SafetensorsJson
         return new(name, dtype.Value, shape, new() { Extent = new(dataStart + bounds[0], bytes) });
     }
 
-    private static ImmutableArray<long> ReadNumbers(ref Utf8JsonReader reader, string tensor, int most)
+    // Null where there are more than that many.
+    private static ImmutableArray<long>? ReadNumbers(ref Utf8JsonReader reader, string tensor, int most)
     {
         var numbers = ImmutableArray.CreateBuilder<long>(4);
-        Expect(ref reader, JsonTokenType.StartArray);
+        Expect(ref reader, JsonTokenType.StartArray, tensor);
         while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
         {
             if (reader.TokenType != JsonTokenType.Number || !reader.TryGetInt64(out var number) || number < 0)
@@ -110,7 +111,7 @@ internal static class SafetensorsJson
 
             if (numbers.Count == most)
             {
-                throw Errors.TooManyDimensions(tensor, most);
+                return null;
             }
 
             numbers.Add(number);
@@ -119,12 +120,17 @@ internal static class SafetensorsJson
         return numbers.DrainToImmutable();
     }
 
-    private static ImmutableSortedDictionary<string, string> ReadMetadata(ref Utf8JsonReader reader)
+    private static ImmutableSortedDictionary<string, string> ReadMetadata(ref Utf8JsonReader reader, CheckpointLimits limits)
     {
         var metadata = CheckpointValues.NoMetadata.ToBuilder();
-        Expect(ref reader, JsonTokenType.StartObject);
+        Expect(ref reader, JsonTokenType.StartObject, null);
         while (ReadName(ref reader) is { } key)
         {
+            if (metadata.Count == limits.MaxValues)
+            {
+                throw Errors.LimitExceeded("the texts of the metadata", limits.MaxValues + 1L, limits.MaxValues, nameof(limits.MaxValues));
+            }
+
             reader.Read();
             if (reader.TokenType != JsonTokenType.String || !metadata.TryAdd(key, reader.GetString()!))
             {
@@ -138,11 +144,11 @@ internal static class SafetensorsJson
     private static string? ReadName(ref Utf8JsonReader reader) =>
         reader.Read() && reader.TokenType == JsonTokenType.PropertyName ? reader.GetString() : null;
 
-    private static void Expect(ref Utf8JsonReader reader, JsonTokenType type)
+    private static void Expect(ref Utf8JsonReader reader, JsonTokenType type, string? tensor)
     {
         if (!reader.Read() || reader.TokenType != type)
         {
-            throw Errors.UnexpectedJson(type, reader.TokenType, sizeof(ulong) + reader.TokenStartIndex);
+            throw Errors.UnexpectedJson(type, reader.TokenType, sizeof(ulong) + reader.TokenStartIndex, tensor);
         }
     }
 }

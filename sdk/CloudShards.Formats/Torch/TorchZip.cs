@@ -8,6 +8,9 @@ namespace CloudShards.Formats.Torch;
 /// </summary>
 internal static class TorchZip
 {
+    // "little" is longer than "big".
+    private const int MaxByteOrderBytes = 6;
+
     public static IEnumerable<ParseStep> Parse(long fileLength, CheckpointLimits limits)
     {
         var tail = new ByteRequest(ZipDirectory.TailRange(fileLength));
@@ -18,7 +21,7 @@ internal static class TorchZip
         var directory = ZipDirectory.Read(directoryBytes.Bytes.Span, range, entries);
 
         var pickle = PickleEntry(directory, limits);
-        var byteOrder = directory.Find("byteorder");
+        var byteOrder = ByteOrderEntry(directory);
         var structure = new ByteRequest(byteOrder is null ? [pickle.WholeRange] : [pickle.WholeRange, byteOrder.WholeRange]);
         yield return structure;
         var transform = byteOrder is null ? ElementTransform.None : ByteOrder(Content(byteOrder, structure[1].Span), byteOrder.HeaderOffset);
@@ -45,9 +48,17 @@ internal static class TorchZip
     private static ZipEntry PickleEntry(ZipDirectory directory, CheckpointLimits limits)
     {
         var pickle = directory.Find("data.pkl") ?? throw Errors.NoPickle(directory.Prefix);
+        pickle.RequireStored();
         return pickle.Bytes <= limits.MaxPickleBytes
             ? pickle
             : throw Errors.LimitExceeded("the pickle's bytes", pickle.Bytes, limits.MaxPickleBytes, nameof(limits.MaxPickleBytes));
+    }
+
+    private static ZipEntry? ByteOrderEntry(ZipDirectory directory)
+    {
+        var byteOrder = directory.Find("byteorder");
+        byteOrder?.RequireStored();
+        return byteOrder is { Bytes: > MaxByteOrderBytes } ? throw Errors.UnknownByteOrder(byteOrder.HeaderOffset) : byteOrder;
     }
 
     private static ReadOnlySpan<byte> Content(ZipEntry entry, ReadOnlySpan<byte> whole)

@@ -69,7 +69,7 @@ internal sealed class ZipDirectory
         }
 
         var range = new ByteRange(offset, length);
-        if (!range.LiesWithin(fileLength) || range.End != directoryEnd)
+        if (length == 0 || !range.LiesWithin(fileLength) || range.End != directoryEnd)
         {
             throw Errors.ZipInconsistent($"its directory is announced at bytes {offset}+{length}, expected to end at {directoryEnd}", tailStart + end);
         }
@@ -91,7 +91,7 @@ internal sealed class ZipDirectory
         {
             var entry = ReadEntry(directory[at..], range.Offset + at, out var length);
             prefix ??= entry.Name[..(entry.Name.IndexOf('/', StringComparison.Ordinal) + 1)];
-            if (prefix.Length == 0 || !entry.Name.StartsWith(prefix, StringComparison.Ordinal))
+            if (prefix.Length <= 1 || !entry.Name.StartsWith(prefix, StringComparison.Ordinal) || Climbs(entry.Name))
             {
                 throw Errors.ZipEntryOutside(entry.Name, prefix, range.Offset + at);
             }
@@ -113,17 +113,29 @@ internal sealed class ZipDirectory
         return new(entries, prefix);
     }
 
-    // Exactly one end record may fit: its comment must reach to the end of the file.
+    private static bool Climbs(string name) => name.StartsWith("../", StringComparison.Ordinal) || name.EndsWith("/..", StringComparison.Ordinal)
+        || name.Contains("/../", StringComparison.Ordinal);
+
+    // The last that looks like an end record must fit, its comment reach to the end of the file, and no other do so: some readers take the last
+    // one, some the first that fits.
     private static int FindEndRecord(ReadOnlySpan<byte> tail, long fileLength)
     {
         var found = -1;
         for (var at = tail.Length - EndBytes; at >= 0; at--)
         {
-            if (Signature(tail[at..]) == EndSignature
-                && at + EndBytes + BinaryPrimitives.ReadUInt16LittleEndian(tail[(at + 20)..]) == tail.Length)
+            if (Signature(tail[at..]) != EndSignature)
             {
-                found = found < 0 ? at : throw Errors.ZipInconsistent("two end records fit it", fileLength - tail.Length + at);
+                continue;
             }
+
+            var fits = at + EndBytes + BinaryPrimitives.ReadUInt16LittleEndian(tail[(at + 20)..]) == tail.Length;
+            if (fits != found < 0)
+            {
+                throw Errors.ZipInconsistent(
+                    fits ? "two end records fit it" : "its end record does not reach to its end", fileLength - tail.Length + at);
+            }
+
+            found = found < 0 ? at : found;
         }
 
         return found >= 0 ? found : throw Errors.NoZipEnd(fileLength);
@@ -139,8 +151,13 @@ internal sealed class ZipDirectory
         }
 
         var record = tail[(int)at..];
-        return (offset, BinaryPrimitives.ReadInt64LittleEndian(record[32..]), BinaryPrimitives.ReadInt64LittleEndian(record[40..]),
-            BinaryPrimitives.ReadInt64LittleEndian(record[48..]));
+        var entries = BinaryPrimitives.ReadInt64LittleEndian(record[32..]);
+        if (BinaryPrimitives.ReadUInt64LittleEndian(record[16..]) != 0 || BinaryPrimitives.ReadInt64LittleEndian(record[24..]) != entries)
+        {
+            throw Errors.ZipInconsistent("its ZIP64 end record speaks of several disks", offset);
+        }
+
+        return (offset, entries, BinaryPrimitives.ReadInt64LittleEndian(record[40..]), BinaryPrimitives.ReadInt64LittleEndian(record[48..]));
     }
 
     private static ZipEntry ReadEntry(ReadOnlySpan<byte> entry, long position, out int length)

@@ -17,6 +17,7 @@ internal sealed record ZipEntry(string Name, ushort Flags, ushort Method, long P
 
     private const uint HeaderSignature = 0x04034b50;
     private const ushort EncryptedFlag = 1;
+    private const ushort DescriptorFlag = 8;
 
     /// <summary>The byte that the entry must end before: the next entry's first.</summary>
     public long Limit { get; set; }
@@ -27,6 +28,16 @@ internal sealed record ZipEntry(string Name, ushort Flags, ushort Method, long P
     /// <summary>The local header, whatever extra field it has, and the content.</summary>
     public ByteRange WholeRange => new(HeaderOffset, Math.Min(Limit - HeaderOffset, HeaderRange.Length + ushort.MaxValue + PackedBytes));
 
+    /// <summary>Lets an entry pass whose content lies in the archive as it is, so that <see cref="WholeRange"/> is hardly longer than that.</summary>
+    /// <exception cref="CheckpointFormatException">It is compressed.</exception>
+    public void RequireStored()
+    {
+        if (Method != 0 || Bytes != PackedBytes)
+        {
+            throw Errors.ZipCompressed(Name, HeaderOffset);
+        }
+    }
+
     /// <summary>
     /// Where the content lies, which only the local header tells: its extra field is not the directory's. It must agree with the directory in all
     /// that it repeats, since a reader that trusts the one would see another file than a reader that trusts the other.
@@ -34,14 +45,12 @@ internal sealed record ZipEntry(string Name, ushort Flags, ushort Method, long P
     /// <param name="header">At least the bytes of <see cref="HeaderRange"/>.</param>
     public ByteRange Locate(ReadOnlySpan<byte> header)
     {
-        if (Method != 0 || Bytes != PackedBytes)
-        {
-            throw Errors.ZipCompressed(Name, HeaderOffset);
-        }
-
+        RequireStored();
         var name = Encoding.UTF8.GetBytes(Name);
         if (BinaryPrimitives.ReadUInt32LittleEndian(header) != HeaderSignature
             || BinaryPrimitives.ReadUInt16LittleEndian(header[8..]) != Method
+            || !RepeatsSize(header, BinaryPrimitives.ReadUInt32LittleEndian(header[18..]))
+            || !RepeatsSize(header, BinaryPrimitives.ReadUInt32LittleEndian(header[22..]))
             || BinaryPrimitives.ReadUInt16LittleEndian(header[26..]) != name.Length
             || !header.Slice(HeaderBytes, name.Length).SequenceEqual(name))
         {
@@ -56,4 +65,8 @@ internal sealed record ZipEntry(string Name, ushort Flags, ushort Method, long P
         var content = new ByteRange(HeaderOffset + HeaderBytes + name.Length + BinaryPrimitives.ReadUInt16LittleEndian(header[28..]), Bytes);
         return content.End <= Limit ? content : throw Errors.ZipEntryTooLong(Name, HeaderOffset, PackedBytes, Limit);
     }
+
+    // Unless a descriptor follows the content, or a ZIP64 field has the size.
+    private bool RepeatsSize(ReadOnlySpan<byte> header, uint size) => size == Bytes || size == uint.MaxValue
+        || (size == 0 && (BinaryPrimitives.ReadUInt16LittleEndian(header[6..]) & DescriptorFlag) != 0);
 }
