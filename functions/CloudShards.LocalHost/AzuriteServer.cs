@@ -37,7 +37,8 @@ public sealed partial class AzuriteServer : IAsyncDisposable
 
     /// <summary>The account with its key, for any Azure Storage client or tool.</summary>
     public string ConnectionString =>
-        $"DefaultEndpointsProtocol=http;AccountName={AccountName};AccountKey={AccountKey};BlobEndpoint={BlobEndpoint};QueueEndpoint={QueueEndpoint};";
+        $"DefaultEndpointsProtocol=http;AccountName={AccountName};AccountKey={AccountKey};"
+        + $"BlobEndpoint={BlobEndpoint};QueueEndpoint={QueueEndpoint};";
 
     /// <summary>Where blobs and queues are kept.</summary>
     public string Folder { get; }
@@ -46,7 +47,7 @@ public sealed partial class AzuriteServer : IAsyncDisposable
     public int ProcessId => _process.Id;
 
     /// <summary>Starts Azurite, after installing it where it is missing, and returns once it listens: after about a second.</summary>
-    /// <exception cref="AzuriteException">Node.js is missing, the installation failed, or Azurite ended or did not listen in time.</exception>
+    /// <exception cref="AzuriteException">Node.js is missing, npm failed, or Azurite ended or did not listen in time.</exception>
     public static async Task<AzuriteServer> StartAsync(AzuriteOptions? options = null, CancellationToken cancellationToken = default)
     {
         options ??= new();

@@ -12,12 +12,12 @@ internal static class Errors
         $"`{command}` could not be started: {inner.Message}. {InstallNode}", inner);
 
     public static AzuriteException NpmFailed(string folder, int exitCode, string lastLines) => new(
-        $"`npm ci` in `{folder}` left Azurite incomplete (exit code {exitCode}). See that the npm registry can be reached, and run the command "
-        + $"by hand. {InstallNode} Its last lines:{lastLines}");
+        $"`npm ci` in `{folder}` left Azurite incomplete (exit code {exitCode}). See that the npm registry can be reached, and run the "
+        + $"command by hand. {InstallNode} Its last lines:{lastLines}");
 
     public static AzuriteException AzuriteEnded(string folder, int exitCode, string lastLines) => new(
-        $"Azurite ended with exit code {exitCode} before it listened. If its installation is damaged, delete `{folder}/node_modules`: the next "
-        + $"start installs it again. {InstallNode} Its last lines:{lastLines}");
+        $"Azurite ended with exit code {exitCode} before it listened. If its installation is damaged, delete `{folder}/node_modules`: the "
+        + $"next start installs it again. {InstallNode} Its last lines:{lastLines}");
 
     public static AzuriteException AzuriteNotReady(TimeSpan timeout, string lastLines) => new(
         $"Azurite did not listen within {timeout.TotalSeconds:0} s. If the machine is only slow, raise `AzuriteOptions.ReadyTimeout`. "

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Net;
 using System.Net.Sockets;
 using Azure.Storage.Blobs;
 using Azure.Storage.Queues;
@@ -32,7 +33,8 @@ public sealed class AzuriteServerTests
     [Fact]
     public async Task TwoServersRunSideBySide()
     {
-        var servers = await Task.WhenAll(AzuriteServer.StartAsync(cancellationToken: Token), AzuriteServer.StartAsync(cancellationToken: Token));
+        var servers = await Task.WhenAll(
+            AzuriteServer.StartAsync(cancellationToken: Token), AzuriteServer.StartAsync(cancellationToken: Token));
         await using var one = servers[0];
         await using var other = servers[1];
 
@@ -78,23 +80,25 @@ public sealed class AzuriteServerTests
         }
     }
 
-    [Fact]
+    [Fact(Timeout = 60_000)]
     public async Task AzuriteEndsWhenItsStarterIsKilled()
     {
-        using var starter = Process.Start(new ProcessStartInfo(AzuriteStarter.Command, [AzuriteStarter.Argument]) { RedirectStandardOutput = true })!;
-        var started = (await starter.StandardOutput.ReadLineAsync(Token))!.Split(' ', 2);
-        var endpoint = new Uri(started[0]);
-        using var witness = new TcpClient();
-        await witness.ConnectAsync(endpoint.Host, endpoint.Port, Token);
+        // Azurite's process opens a connection here and never touches it again: only the end of the process ends it.
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        var port = ((IPEndPoint)listener.LocalEndpoint).Port;
+        var start = new ProcessStartInfo(AzuriteStarter.Command, [AzuriteStarter.Argument]) { RedirectStandardOutput = true };
+        start.Environment["NODE_OPTIONS"] =
+            $"--import=data:text/javascript,import{{connect}}from'node:net';connect({port},'127.0.0.1').unref()";
+        using var starter = Process.Start(start)!;
+        using var witness = await listener.AcceptTcpClientAsync(Token);
+        var folder = (await starter.StandardOutput.ReadLineAsync(Token))!;
 
         starter.Kill();
 
-        // Azurite waits a minute for the first request of a connection: one that breaks off earlier tells of the process's end.
         var read = await Record.ExceptionAsync(async () => Assert.Equal(0, await witness.GetStream().ReadAsync(new byte[1], Token)));
         Assert.True(read is null or IOException, $"{read}");
-        using var late = new TcpClient();
-        await Assert.ThrowsAsync<SocketException>(async () => await late.ConnectAsync(endpoint.Host, endpoint.Port, Token));
-        Directory.Delete(started[1], recursive: true);
+        Directory.Delete(folder, recursive: true);
     }
 
     [Fact]

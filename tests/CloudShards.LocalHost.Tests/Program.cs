@@ -7,7 +7,7 @@ if (args is not [AzuriteStarter.Argument])
 }
 
 await using var server = await AzuriteServer.StartAsync();
-await Console.Out.WriteLineAsync($"{server.BlobEndpoint} {server.Folder}");
+await Console.Out.WriteLineAsync(server.Folder);
 await Task.Delay(Timeout.Infinite);
 return 0;
 
@@ -16,5 +16,6 @@ internal static class AzuriteStarter
 {
     public const string Argument = "start-azurite";
 
-    public static string Command => Path.Combine(AppContext.BaseDirectory, "CloudShards.LocalHost.Tests" + (OperatingSystem.IsWindows() ? ".exe" : ""));
+    public static string Command { get; } =
+        Path.Combine(AppContext.BaseDirectory, "CloudShards.LocalHost.Tests" + (OperatingSystem.IsWindows() ? ".exe" : ""));
 }
