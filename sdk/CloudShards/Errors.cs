@@ -71,8 +71,8 @@ internal static class Errors
     public static ArgumentException ForeignTensor(string tensor, CheckpointReference checkpoint) => new(
         $"The tensor `{tensor}` is not one of `{checkpoint}`. Take it from that checkpoint's `Tensors`.");
 
-    public static ArgumentException RunBeyondTensor(ShardedTensor tensor, ByteRange run) => new(
-        $"The bytes {run} do not lie in the tensor `{tensor.Name}`, which has {tensor.Bytes:N0}.");
+    public static ArgumentException RunBeyondTensor(ShardedTensor tensor, long offset, long length) => new(
+        $"{length:N0} bytes from byte {offset:N0} on do not lie in the tensor `{tensor.Name}`, which has {tensor.Bytes:N0}.");
 
     public static ArgumentException DestinationLength(string tensor, long expected, long found, string parameter) => new(
         $"The destination for `{tensor}` has {found:N0} bytes, expected {expected:N0}.", parameter);

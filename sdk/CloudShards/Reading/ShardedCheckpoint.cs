@@ -172,7 +172,7 @@ public sealed class ShardedCheckpoint : IAsyncDisposable
 
         if (offset < 0 || length > tensor.Bytes - offset)
         {
-            throw Errors.RunBeyondTensor(tensor, new(offset, length));
+            throw Errors.RunBeyondTensor(tensor, offset, length);
         }
     }
 }

@@ -10,8 +10,9 @@ public readonly record struct TensorSlice(TensorShape Shape, ByteRange Bytes)
     /// <summary>Finds the part of a tensor that a range for each dimension selects.</summary>
     /// <param name="tensor">The tensor.</param>
     /// <param name="ranges">
-    /// A range for each of the outermost dimensions; the others are taken whole. The selected elements must lie in one run, so a part of a
-    /// dimension can be selected only where every dimension outside it selects a single index.
+    /// A range for each of the outermost dimensions, as in <c>[1024..2048]</c> or <c>[7..8, 0..512]</c>; the others are taken whole. The
+    /// selected elements must lie in one run, so a part of a dimension can be selected only where every dimension outside it selects a
+    /// single index. (In <c>[…]</c> a dimension is taken whole by <see cref="Range.All"/>: there, C# reads <c>..</c> as a spread.)
     /// </param>
     /// <exception cref="ArgumentOutOfRangeException">A range reaches beyond its dimension.</exception>
     /// <exception cref="ArgumentException">

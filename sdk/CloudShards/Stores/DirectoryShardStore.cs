@@ -30,7 +30,7 @@ public sealed class DirectoryShardStore : IShardStore
     /// <inheritdoc/>
     public async ValueTask ReadAsync(string name, long offset, Memory<byte> destination, CancellationToken cancellationToken)
     {
-        using var file = Open(name) ?? throw Errors.ShardMissing(name, _root);
+        using var file = Open(name, cancellationToken) ?? throw Errors.ShardMissing(name, _root);
         for (var filled = 0; filled < destination.Length;)
         {
             var read = await RandomAccess.ReadAsync(file, destination[filled..], offset + filled, cancellationToken).ConfigureAwait(false);
@@ -41,7 +41,7 @@ public sealed class DirectoryShardStore : IShardStore
     /// <inheritdoc/>
     public void Read(string name, long offset, Span<byte> destination, CancellationToken cancellationToken)
     {
-        using var file = Open(name) ?? throw Errors.ShardMissing(name, _root);
+        using var file = Open(name, cancellationToken) ?? throw Errors.ShardMissing(name, _root);
         for (var filled = 0; filled < destination.Length;)
         {
             cancellationToken.ThrowIfCancellationRequested();
@@ -53,7 +53,7 @@ public sealed class DirectoryShardStore : IShardStore
     /// <inheritdoc/>
     public async ValueTask<StoredDocument?> TryReadDocumentAsync(string name, int maxBytes, CancellationToken cancellationToken)
     {
-        using var file = Open(name);
+        using var file = Open(name, cancellationToken);
         if (file is null)
         {
             return null;
@@ -73,8 +73,7 @@ public sealed class DirectoryShardStore : IShardStore
     /// <inheritdoc/>
     public ValueTask<long?> TryGetLengthAsync(string name, CancellationToken cancellationToken)
     {
-        cancellationToken.ThrowIfCancellationRequested();
-        using var file = Open(name);
+        using var file = Open(name, cancellationToken);
         return ValueTask.FromResult(file is null ? null : (long?)RandomAccess.GetLength(file));
     }
 
@@ -171,8 +170,9 @@ public sealed class DirectoryShardStore : IShardStore
     // ERROR_SHARING_VIOLATION; EWOULDBLOCK of Linux and of macOS.
     private static bool IsHeld(IOException e) => OperatingSystem.IsWindows() ? (e.HResult & 0xFFFF) == 32 : e.HResult is 11 or 35;
 
-    private SafeFileHandle? Open(string name)
+    private SafeFileHandle? Open(string name, CancellationToken cancellationToken)
     {
+        cancellationToken.ThrowIfCancellationRequested();
         try
         {
             return File.OpenHandle(PathOf(name), FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete, FileOptions.Asynchronous);

@@ -1,0 +1,133 @@
+using Azure.Storage.Blobs;
+using CloudShards.Formats;
+using static TorchSharp.torch;
+
+namespace CloudShards;
+
+/// <summary>Loads TorchSharp modules from sharded checkpoints, and saves them as such.</summary>
+public static class ModuleExtensions
+{
+    // What tensors that cannot be read or written in place may take beside the module.
+    private const int StagingBytes = 64 << 20;
+
+    // Small tensors wait for the service more than for anything else.
+    private const int MaxWrites = 8;
+
+    /// <summary>
+    /// Reads a checkpoint into a module's parameters and persistent buffers, in place: each is written where it is, by verified ranged reads
+    /// that run side by side. Beside the module it takes no memory but that of the requests, and at most 64 MiB (or one chunk, where that is more) for
+    /// tensors on other devices and for those that are not contiguous. Parameters that share their memory are read once.
+    /// </summary>
+    /// <param name="module">The module. It must be neither used nor disposed of until the task has ended.</param>
+    /// <param name="checkpoint">The checkpoint. By default it has the very tensors of the module.</param>
+    /// <param name="options">What may differ, and which of the checkpoint's tensors are meant.</param>
+    /// <param name="progress">Is told of what has arrived.</param>
+    /// <param name="cancellationToken">Ends the reads.</param>
+    /// <returns>What was left alone; nothing, unless the options allow it.</returns>
+    /// <exception cref="StateDictMismatchException">
+    /// Names, dtypes or shapes differ, or a tensor of the module cannot be written. Nothing has been changed. Nothing is ever converted or broadcast.
+    /// </exception>
+    /// <remarks>A load that fails later, or is cancelled, leaves some parameters loaded and others not; load again.</remarks>
+    public static async Task<ModuleLoadResult> LoadShardsAsync(
+        this nn.Module module,
+        ShardedCheckpoint checkpoint,
+        ModuleLoadOptions? options = null,
+        IProgress<ShardProgress>? progress = null,
+        CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(module);
+        ArgumentNullException.ThrowIfNull(checkpoint);
+        options ??= new();
+        var plan = LoadPlan.Create(module.state_dict(), checkpoint.Tensors, options.Prefix);
+        var missing = options.AllowMissing ? [] : plan.Missing;
+        var unexpected = options.AllowUnexpected ? [] : plan.Unexpected;
+        if (!(missing.IsEmpty && unexpected.IsEmpty && plan.Mismatched.IsEmpty))
+        {
+            throw Errors.StateDictMismatch(checkpoint.Reference.ToString(), missing, unexpected, plan.Mismatched);
+        }
+
+        var total = progress is null ? null : new LoadProgress(progress, plan.Tensors.Sum(tensor => tensor.Source.Bytes));
+        await LoadInPlaceAsync(plan, checkpoint, total, cancellationToken).ConfigureAwait(false);
+        await LoadStagedAsync(plan, checkpoint, total, cancellationToken).ConfigureAwait(false);
+        GC.KeepAlive(module);
+        return new(plan.Missing, plan.Unexpected);
+    }
+
+    /// <summary>
+    /// Saves a module's parameters and persistent buffers as a checkpoint: a shard for each, then the manifest, then the tag, so that nobody sees
+    /// any of it before it is complete. Shards that the container has already, from this or any other checkpoint, are not written again; parameters that share
+    /// their memory share their shard.
+    /// </summary>
+    /// <param name="module">The module. It must be neither changed nor disposed of until the task has ended.</param>
+    /// <param name="container">The container of the shards; writing needs the role Storage Blob Data Contributor on it.</param>
+    /// <param name="name">The checkpoint's name.</param>
+    /// <param name="tag">The tag that is to name it.</param>
+    /// <param name="options">How it is written, and what to keep beside the tensors.</param>
+    /// <param name="cancellationToken">Ends the writing. Shards that were written stay, and are not written again.</param>
+    /// <returns>The reference to the checkpoint by its digest.</returns>
+    /// <exception cref="FormatException"><paramref name="name"/> or <paramref name="tag"/> is not one.</exception>
+    /// <exception cref="NotSupportedException">A tensor is sparse, quantised or on the meta device. Nothing was written.</exception>
+    public static Task<CheckpointReference> SaveShardsAsync(
+        this nn.Module module,
+        BlobContainerClient container,
+        string name,
+        string tag = ShardTag.Latest,
+        CheckpointWriterOptions? options = null,
+        CancellationToken cancellationToken = default) =>
+        module.SaveShardsToAsync(new BlobShardStore(container), name, tag, options, cancellationToken);
+
+    /// <summary>Saves a module's parameters and persistent buffers as a checkpoint in any store.</summary>
+    /// <inheritdoc cref="SaveShardsAsync"/>
+    public static async Task<CheckpointReference> SaveShardsToAsync(
+        this nn.Module module,
+        IShardStore store,
+        string name,
+        string tag = ShardTag.Latest,
+        CheckpointWriterOptions? options = null,
+        CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(module);
+        var writer = new CheckpointWriter(store, name, options);
+        // A write begins when it is enumerated; that is done in order and never at once, so the manifest has the order of the module.
+        var writes = SavedTensor.AllOf(module.state_dict()).Select(tensor => tensor.WriteAsync(writer, cancellationToken));
+        var parallel = new ParallelOptions { MaxDegreeOfParallelism = MaxWrites, CancellationToken = cancellationToken };
+        await Parallel.ForEachAsync(writes, parallel, static (write, _) => new(write)).ConfigureAwait(false);
+        GC.KeepAlive(module);
+        return await writer.PublishAsync(tag, cancellationToken).ConfigureAwait(false);
+    }
+
+    private static Task LoadInPlaceAsync(
+        LoadPlan plan, ShardedCheckpoint checkpoint, IProgress<ShardProgress>? progress, CancellationToken cancellationToken)
+    {
+        var reads =
+            from tensor in plan.Tensors
+            where TensorMemory.IsShardLike(tensor.Target)
+            from window in TensorMemory.Windows(tensor.Target, checkpoint.WindowBytes())
+            select new ShardRead(tensor.Source, window.Offset, window.Memory);
+        return checkpoint.ReadAllAsync(reads, progress, cancellationToken);
+    }
+
+    private static async Task LoadStagedAsync(
+        LoadPlan plan, ShardedCheckpoint checkpoint, LoadProgress? progress, CancellationToken cancellationToken)
+    {
+        var tensors = plan.Tensors.Where(tensor => !TensorMemory.IsShardLike(tensor.Target));
+        foreach (var batch in StagedRun.Batches(tensors, checkpoint.Manifest.ChunkBytes, StagingBytes))
+        {
+            progress?.BeginNext();
+            var staging = batch.Select(run => run.Stage()).ToList();
+            try
+            {
+                var reads = batch.Zip(staging, (run, tensor) => run.ReadInto(tensor));
+                await checkpoint.ReadAllAsync(reads, progress, cancellationToken).ConfigureAwait(false);
+                foreach (var (run, tensor) in batch.Zip(staging))
+                {
+                    run.Unload(tensor);
+                }
+            }
+            finally
+            {
+                staging.ForEach(tensor => tensor.Dispose());
+            }
+        }
+    }
+}

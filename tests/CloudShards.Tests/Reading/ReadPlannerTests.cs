@@ -1,0 +1,43 @@
+using CloudShards.Formats;
+using CsCheck;
+
+namespace CloudShards.Tests;
+
+public sealed class ReadPlannerTests
+{
+    [Theory]
+    [InlineData(0, 0, 10, 100, "")]
+    [InlineData(0, 1, 10, 100, "0..1")]
+    [InlineData(0, 100, 10, 100, "0..100")]
+    [InlineData(0, 101, 10, 100, "0..100 100..101")]
+    [InlineData(0, 250, 10, 100, "0..100 100..200 200..250")]
+    [InlineData(0, 25, 10, 10, "0..10 10..20 20..25")]
+    [InlineData(7, 100, 10, 100, "7..107")]
+    [InlineData(7, 101, 10, 100, "7..100 100..108")]
+    [InlineData(7, 10, 10, 10, "7..17")]
+    [InlineData(7, 24, 10, 10, "7..10 10..20 20..30 30..31")]
+    [InlineData(0, 25, 10, 19, "0..10 10..20 20..25")]
+    [InlineData(0, 25, 10, 1, "0..10 10..20 20..25")]
+    public void ARunBecomesTheseRequests(long offset, long length, int chunkBytes, int maxRequestBytes, string requests) =>
+        Assert.Equal(requests, string.Join(' ', ReadPlanner.Plan(new(offset, length), chunkBytes, maxRequestBytes)));
+
+    [Fact]
+    public void RequestsCoverTheRunOnceAndTearNoChunkOfALongOne() =>
+        Gen.Select(Gen.Long[0, 5_000], Gen.Long[1, 5_000], Gen.Int[1, 300], Gen.Int[1, 1_000]).Sample((offset, length, chunkBytes, maxRequestBytes) =>
+        {
+            var requests = ReadPlanner.Plan(new(offset, length), chunkBytes, maxRequestBytes).ToList();
+            var ends = requests.Select(request => request.End).ToList();
+
+            Assert.Equal([offset, .. ends[..^1]], requests.Select(request => request.Offset));
+            Assert.Equal(offset + length, ends[^1]);
+            Assert.All(requests, request => Assert.InRange(request.Length, 1, Math.Max(chunkBytes, maxRequestBytes)));
+            Assert.All(ends[..^1], end => Assert.Equal(0, end % chunkBytes));
+        });
+
+    [Fact]
+    public void ATerabyteIsPlannedOneRequestAtATime()
+    {
+        const long Terabyte = 1L << 40;
+        Assert.Equal(new ByteRange(0, 8 << 20), ReadPlanner.Plan(new(0, Terabyte), 8 << 20, 8 << 20).First());
+    }
+}

@@ -1,0 +1,65 @@
+using static TorchSharp.torch;
+
+namespace CloudShards.Tests;
+
+public sealed class TensorMemoryTests
+{
+    [Theory]
+    [InlineData(1)]
+    [InlineData(5)]
+    [InlineData(23)]
+    [InlineData(24)]
+    [InlineData(1000)]
+    public void WindowsCoverATensorByteByByte(int windowBytes)
+    {
+        using var tensor = arange(6, dtype: ScalarType.Int32);
+        var bytes = new List<byte>();
+
+        foreach (var (offset, window) in TensorMemory.Windows(tensor, windowBytes))
+        {
+            Assert.Equal(bytes.Count, offset);
+            Assert.InRange(window.Length, 1, windowBytes);
+            bytes.AddRange(window.Span);
+        }
+
+        Assert.Equal(Models.BytesOf(tensor), bytes);
+    }
+
+    [Fact]
+    public void WindowsAreTheTensorsOwnMemory()
+    {
+        using var tensor = zeros(6, dtype: ScalarType.Byte);
+
+        TensorMemory.Slice(tensor, 2, 3).Span.Fill(7);
+
+        Assert.Equal([0, 0, 7, 7, 7, 0], Models.BytesOf(tensor));
+    }
+
+    [Fact]
+    public void ASliceOfATensorBeginsWhereTheSliceDoes()
+    {
+        using var whole = arange(12, dtype: ScalarType.Byte).view(3, 4);
+        using var row = whole[1];
+
+        Assert.Equal([4, 5, 6, 7], TensorMemory.Slice(row, 0, 4).ToArray());
+    }
+
+    [Fact]
+    public void ATensorWithoutElementsHasNoWindow()
+    {
+        using var tensor = zeros(3, 0);
+
+        Assert.Empty(TensorMemory.Windows(tensor, 8));
+        Assert.True(TensorMemory.Slice(tensor, 0, 0).IsEmpty);
+    }
+
+    [Fact]
+    public unsafe void PinnedMemoryIsWhereTheTensorIs()
+    {
+        using var tensor = arange(6, dtype: ScalarType.Byte);
+
+        using var handle = TensorMemory.Slice(tensor, 2, 3)[1..].Pin();
+
+        Assert.Equal(3, *(byte*)handle.Pointer);
+    }
+}
