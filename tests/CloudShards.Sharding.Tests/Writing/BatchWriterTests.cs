@@ -6,6 +6,7 @@ namespace CloudShards.Sharding.Tests.Writing;
 public sealed class BatchWriterTests : IDisposable
 {
     private static readonly DateTimeOffset Noon = new(2026, 11, 23, 12, 0, 0, TimeSpan.Zero);
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
 
     private readonly TemporaryFolder _folder = new();
     private readonly StoreWatch _store;
@@ -121,6 +122,24 @@ public sealed class BatchWriterTests : IDisposable
             () => ShardingRun.RunAsync(source, Descriptions.Of(Tensors((0, content.Length))), _store, Token));
 
         Assert.False(Directory.Exists(Path.Combine(_folder.Path, "tensors", "sha256")) && Directory.GetFiles(_folder.Path, "*", SearchOption.AllDirectories).Any(file => !file.EndsWith(".lock", StringComparison.Ordinal)));
+    }
+
+    [Fact]
+    public async Task SmallShardsAreWrittenSeveralAtOnce()
+    {
+        var writing = 0;
+        var both = new TaskCompletionSource();
+        _store.Writing = async _ =>
+        {
+            if (Interlocked.Increment(ref writing) == 2)
+            {
+                both.SetResult();
+            }
+
+            await both.Task.WaitAsync(Patience, Token);
+        };
+
+        await ShardingRun.RunAsync(Source(1 << 20), Descriptions.Of(Tensors((0, 100), (100, 100))), _store, Token);
     }
 
     [Fact]
