@@ -6,8 +6,8 @@ namespace CloudShards.Sharding;
 public sealed record ShardingOptions
 {
     /// <summary>
-    /// Bytes of buffers that a worker may use at once, whatever the checkpoint's size. Default 128 MiB; at least
-    /// <see cref="LaneBytes"/>. The process needs about 100 MiB beside it.
+    /// Bytes of buffers that a worker may use, whatever the checkpoint's size. Default 128 MiB; at least 36 MiB. The process needs about
+    /// 100 MiB beside it.
     /// </summary>
     public int MemoryBudgetBytes { get; init; } = 128 << 20;
 
@@ -23,11 +23,11 @@ public sealed record ShardingOptions
     /// <summary>Bounds on what an uploaded file may ask for.</summary>
     public CheckpointLimits Limits { get; init; } = CheckpointLimits.Default;
 
-    /// <summary>Bytes of buffers that one of the shards being written may use.</summary>
-    public const int LaneBytes = 24 << 20;
-
     /// <summary>A tensor of up to this many bytes is read once, into memory, and written in one request; a larger one block by block. 16 MiB.</summary>
     public const int BufferedBytes = 16 << 20;
 
-    internal int Lanes => Math.Max(1, MemoryBudgetBytes / LaneBytes);
+    internal const int ViewBlockBytes = 4 << 20;
+
+    // Each lane has a buffer; the one that reads views has a window and a block beside it.
+    internal int Lanes => Math.Max(1, (MemoryBudgetBytes - BufferedBytes - ViewBlockBytes) / BufferedBytes);
 }

@@ -19,24 +19,21 @@ public sealed record UploadEvent(string Container, string Path, ETag ETag)
     /// <exception cref="FormatException">It is not one of a written blob.</exception>
     public static UploadEvent Parse(BinaryData message)
     {
-        try
+        var (cloudEvent, data) = Read(message);
+        if (cloudEvent is null)
         {
-            var cloudEvent = CloudEvent.Parse(message) ?? throw Errors.NotAnUploadEvent("it is empty");
-            if (cloudEvent.Type != EventType || cloudEvent.Subject is not { } subject || !subject.StartsWith(SubjectStart, StringComparison.Ordinal))
-            {
-                throw Errors.NotAnUploadEvent($"its type is `{cloudEvent.Type}` and its subject `{cloudEvent.Subject}`");
-            }
+            throw Errors.NotAnUploadEvent("it is empty");
+        }
 
-            var middle = subject.IndexOf(SubjectMiddle, SubjectStart.Length, StringComparison.Ordinal);
-            var data = cloudEvent.Data is { } json ? JsonSerializer.Deserialize(json.ToMemory().Span, JobJson.Default.BlobCreated) : null;
-            return middle > 0 && data?.ETag is { Length: > 0 } etag
-                ? new(subject[SubjectStart.Length..middle], subject[(middle + SubjectMiddle.Length)..], new ETag(etag.Trim('"')))
-                : throw Errors.NotAnUploadEvent("it lacks the blob's path or ETag");
-        }
-        catch (Exception e) when (e is JsonException or ArgumentException)
+        if (cloudEvent.Type != EventType || cloudEvent.Subject is not { } subject || !subject.StartsWith(SubjectStart, StringComparison.Ordinal))
         {
-            throw Errors.NotAnUploadEvent(e.Message, e);
+            throw Errors.NotAnUploadEvent($"its type is `{cloudEvent.Type}` and its subject `{cloudEvent.Subject}`");
         }
+
+        var middle = subject.IndexOf(SubjectMiddle, SubjectStart.Length, StringComparison.Ordinal);
+        return middle > 0 && data?.ETag?.Trim('"') is { Length: > 0 } etag
+            ? new(subject[SubjectStart.Length..middle], subject[(middle + SubjectMiddle.Length)..], new ETag(etag))
+            : throw Errors.NotAnUploadEvent("it lacks the blob's path or ETag");
     }
 
     /// <summary>The event that Event Grid raises for a written blob, for a host that stands in for it.</summary>
@@ -56,6 +53,20 @@ public sealed record UploadEvent(string Container, string Path, ETag ETag)
             Time = writtenAt,
         };
         return BinaryData.FromObjectAsJson(cloudEvent);
+    }
+
+    // The parsers have an exception for each way in which a text can be wrong.
+    private static (CloudEvent? Event, BlobCreated? Data) Read(BinaryData message)
+    {
+        try
+        {
+            var cloudEvent = CloudEvent.Parse(message);
+            return (cloudEvent, cloudEvent?.Data is { } json ? JsonSerializer.Deserialize(json.ToMemory().Span, JobJson.Default.BlobCreated) : null);
+        }
+        catch (Exception e) when (e is JsonException or ArgumentException or InvalidOperationException or FormatException)
+        {
+            throw Errors.NotAnUploadEvent(e.Message, e);
+        }
     }
 
     /// <summary>An ETag without the quotes that HTTP puts around it, as Event Grid writes it.</summary>

@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Collections.Immutable;
 using CloudShards.Formats;
 
@@ -17,6 +16,9 @@ internal sealed class BatchWriter(ImmutableArray<ICheckpointSource> sources, Sha
     private const long MaxGap = 64 << 10;
     private const long SmallBytes = 4 << 20;
 
+    // Small shards that are written at once from what one request has read: a write takes as long as some hundred KiB take to travel.
+    private const int SmallWrites = 8;
+
     /// <summary>Writes a batch.</summary>
     /// <param name="plan">The plan that it is of.</param>
     /// <param name="batch">The batch.</param>
@@ -26,22 +28,21 @@ internal sealed class BatchWriter(ImmutableArray<ICheckpointSource> sources, Sha
     public async Task<ShardReceipt> WriteAsync(ShardPlan plan, ShardBatch batch, IProgress<WrittenShard>? progress, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(plan);
-        var written = new WrittenShard[batch.ShardCount];
-        var parallel = new ParallelOptions { MaxDegreeOfParallelism = options.Lanes, CancellationToken = cancellationToken };
-        await Parallel.ForEachAsync(Work(plan, batch), parallel, async (work, token) =>
+        var shards = new ReceiptShard[batch.ShardCount];
+        void Finish(int shard, WrittenShard written)
         {
-            foreach (var (shard, result) in await work(token).ConfigureAwait(false))
-            {
-                written[shard - batch.FirstShard] = result;
-                progress?.Report(result);
-            }
-        }).ConfigureAwait(false);
-        return new(batch.Number, [.. written.Select(shard => new ReceiptShard(shard.Sums.Digest, shard.Sums.Chunks, shard.Created))]);
+            shards[shard - batch.FirstShard] = new(written.Sums.Digest, written.Sums.Chunks, written.Created);
+            progress?.Report(written);
+        }
+
+        var parallel = Parallelism(options.Lanes, cancellationToken);
+        await Parallel.ForEachAsync(Work(plan, batch, Finish), parallel, async (work, token) => await work(token).ConfigureAwait(false)).ConfigureAwait(false);
+        return new(batch.Number, [.. shards]);
     }
 
-    private IEnumerable<Func<CancellationToken, Task<IEnumerable<(int Shard, WrittenShard Result)>>>> Work(ShardPlan plan, ShardBatch batch)
+    private IEnumerable<Func<CancellationToken, Task>> Work(ShardPlan plan, ShardBatch batch, Action<int, WrittenShard> finish)
     {
-        var small = new List<int>();
+        var (small, views) = (new List<int>(), new List<int>());
         foreach (var shard in Enumerable.Range(batch.FirstShard, batch.ShardCount))
         {
             var tensor = plan.TensorOf(shard);
@@ -51,12 +52,24 @@ internal sealed class BatchWriter(ImmutableArray<ICheckpointSource> sources, Sha
                     small.Add(shard);
                     break;
                 case { } range:
-                    yield return async token => [(shard, await WriteRangeAsync(sources[tensor.File], range, token).ConfigureAwait(false))];
+                    yield return async token => finish(shard, await WriteRangeAsync(sources[tensor.File], range, token).ConfigureAwait(false));
                     break;
                 default:
-                    yield return async token => [(shard, await WriteViewAsync(tensor, token).ConfigureAwait(false))];
+                    views.Add(shard);
                     break;
             }
+        }
+
+        // One after the other, for each has a window beside its lane's buffer.
+        if (views.Count > 0)
+        {
+            yield return async token =>
+            {
+                foreach (var shard in views)
+                {
+                    finish(shard, await WriteViewAsync(plan.TensorOf(shard), token).ConfigureAwait(false));
+                }
+            };
         }
 
         foreach (var file in small.GroupBy(shard => plan.TensorOf(shard).File))
@@ -65,25 +78,22 @@ internal sealed class BatchWriter(ImmutableArray<ICheckpointSource> sources, Sha
             var ranges = shards.ConvertAll(shard => plan.TensorOf(shard).Contiguous!.Value);
             foreach (var group in ByteRangeGroup.Coalesce(ranges, MaxGap, ShardingOptions.BufferedBytes))
             {
-                yield return token => WriteGroupAsync(sources[file.Key], group, ranges, shards, token);
+                yield return token => WriteGroupAsync(sources[file.Key], group, ranges, (i, written) => finish(shards[i], written), token);
             }
         }
     }
 
-    private async Task<IEnumerable<(int Shard, WrittenShard Result)>> WriteGroupAsync(
-        ICheckpointSource source, ByteRangeGroup group, List<ByteRange> ranges, List<int> shards, CancellationToken cancellationToken)
+    private async Task WriteGroupAsync(
+        ICheckpointSource source, ByteRangeGroup group, List<ByteRange> ranges, Action<int, WrittenShard> finish, CancellationToken cancellationToken)
     {
-        var results = new List<(int, WrittenShard)>(group.Members.Length);
-        var length = (int)group.Extent.Length;
-        using var buffer = MemoryPool<byte>.Shared.Rent(Math.Max(1, length));
-        await source.ReadAsync(group.Extent.Offset, buffer.Memory[..length], cancellationToken).ConfigureAwait(false);
-        foreach (var i in group.Members)
+        using var buffer = await writer.RentAsync(cancellationToken).ConfigureAwait(false);
+        var content = buffer.Memory[..(int)group.Extent.Length];
+        await source.ReadAsync(group.Extent.Offset, content, cancellationToken).ConfigureAwait(false);
+        await Parallel.ForEachAsync(group.Members, Parallelism(SmallWrites, cancellationToken), async (i, token) =>
         {
-            var content = buffer.Memory.Slice((int)(ranges[i].Offset - group.Extent.Offset), (int)ranges[i].Length);
-            results.Add((shards[i], await writer.WriteAsync(content, cancellationToken).ConfigureAwait(false)));
-        }
-
-        return results;
+            var shard = content.Slice((int)(ranges[i].Offset - group.Extent.Offset), (int)ranges[i].Length);
+            finish(i, await writer.WriteAsync(shard, token).ConfigureAwait(false));
+        }).ConfigureAwait(false);
     }
 
     private Task<WrittenShard> WriteRangeAsync(ICheckpointSource source, ByteRange range, CancellationToken cancellationToken) =>
@@ -94,4 +104,7 @@ internal sealed class BatchWriter(ImmutableArray<ICheckpointSource> sources, Sha
         using var view = new ViewReader(sources[tensor.File], tensor);
         return await writer.WriteAsync(tensor.Bytes, view.ReadAsync, cancellationToken).ConfigureAwait(false);
     }
+
+    private static ParallelOptions Parallelism(int degree, CancellationToken cancellationToken) =>
+        new() { MaxDegreeOfParallelism = degree, CancellationToken = cancellationToken };
 }

@@ -10,7 +10,7 @@ namespace CloudShards.Sharding;
 internal sealed class ViewReader : IDisposable
 {
     private const int WindowBytes = ShardingOptions.BufferedBytes;
-    private const int BlockBytes = 4 << 20;
+    private const int BlockBytes = ShardingOptions.ViewBlockBytes;
 
     private readonly ICheckpointSource _source;
     private readonly TensorGather _gather;

@@ -15,6 +15,9 @@ internal sealed class ShardWriter(IShardStore store, ShardWriterOptions options)
 
     private readonly BufferPool _buffers = new(Math.Max(options.MaxBufferedBytes, 2 * options.BlockBytes), options.MaxBuffers);
 
+    /// <summary>Waits for one of the writer's buffers, for content that is brought into memory only to be written.</summary>
+    public ValueTask<BufferPool.Lease> RentAsync(CancellationToken cancellationToken) => _buffers.RentAsync(cancellationToken);
+
     /// <summary>Writes content that is in memory.</summary>
     /// <exception cref="InvalidDataException">The store has a shard of that digest and another length.</exception>
     public async Task<WrittenShard> WriteAsync(ReadOnlyMemory<byte> content, CancellationToken cancellationToken)

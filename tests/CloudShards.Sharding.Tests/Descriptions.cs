@@ -1,0 +1,16 @@
+using System.Collections.Immutable;
+using CloudShards.Formats;
+
+namespace CloudShards.Sharding.Tests;
+
+/// <summary>Descriptions of checkpoints that no file is needed for.</summary>
+internal static class Descriptions
+{
+    public static TensorInfo Tensor(string name, long offset, TensorShape shape, TensorDType dtype = TensorDType.F32) =>
+        new(name, dtype, shape, new() { Extent = new(offset, shape.ByteCount(dtype)) });
+
+    public static CheckpointDescription Of(ImmutableArray<TensorInfo> tensors) => new() { Format = CheckpointFormat.Safetensors, Tensors = tensors };
+
+    public static ShardPlan Plan(ImmutableArray<TensorInfo> tensors, ShardingOptions? options = null) =>
+        ShardPlanner.Plan("job", "model", "model.safetensors", 1 << 20, Of(tensors), options ?? new());
+}

@@ -1,0 +1,53 @@
+using System.Collections.Concurrent;
+
+namespace CloudShards.Sharding.Tests;
+
+/// <summary>A store that notes what is written to it, as in <c>create tensors/…</c>, and lets a test act first.</summary>
+internal sealed class StoreWatch(IShardStore store) : IShardStore
+{
+    private readonly ConcurrentQueue<string> _writes = [];
+
+    /// <summary>The writes so far, successful or not.</summary>
+    public IReadOnlyList<string> Writes => [.. _writes];
+
+    /// <summary>Called with each write before it happens.</summary>
+    public Func<string, Task> Writing { get; set; } = _ => Task.CompletedTask;
+
+    public ValueTask ReadAsync(string name, long offset, Memory<byte> destination, CancellationToken cancellationToken) =>
+        store.ReadAsync(name, offset, destination, cancellationToken);
+
+    public void Read(string name, long offset, Span<byte> destination, CancellationToken cancellationToken) =>
+        store.Read(name, offset, destination, cancellationToken);
+
+    public ValueTask<StoredDocument?> TryReadDocumentAsync(string name, int maxBytes, CancellationToken cancellationToken) =>
+        store.TryReadDocumentAsync(name, maxBytes, cancellationToken);
+
+    public ValueTask<long?> TryGetLengthAsync(string name, CancellationToken cancellationToken) =>
+        store.TryGetLengthAsync(name, cancellationToken);
+
+    public async ValueTask<bool> TryCreateAsync(string name, ReadOnlyMemory<byte> content, CancellationToken cancellationToken)
+    {
+        await NoteAsync($"create {name}");
+        return await store.TryCreateAsync(name, content, cancellationToken);
+    }
+
+    public async ValueTask<bool> TryCreateAsync(
+        string name, IAsyncEnumerable<ReadOnlyMemory<byte>> blocks, CancellationToken cancellationToken)
+    {
+        await NoteAsync($"blocks {name}");
+        return await store.TryCreateAsync(name, blocks, cancellationToken);
+    }
+
+    public async ValueTask<bool> TryReplaceAsync(
+        string name, ReadOnlyMemory<byte> content, string? version, CancellationToken cancellationToken)
+    {
+        await NoteAsync($"replace {name}");
+        return await store.TryReplaceAsync(name, content, version, cancellationToken);
+    }
+
+    private Task NoteAsync(string write)
+    {
+        _writes.Enqueue(write);
+        return Writing(write);
+    }
+}
