@@ -195,6 +195,11 @@ internal static class Errors
         $"The tensor `{tensor}` is announced on a storage of {announced:N0} bytes, but the record `data/{key}` has {found:N0}. {SaveAgain}.",
         tensor: tensor);
 
+    public static CheckpointFormatException SharedTooOften(long paths, int pickleBytes, int limit) => new(
+        CheckpointError.LimitExceeded,
+        $"A pickle of {pickleBytes:N0} bytes lists {paths:N0} tensors and values, above {limit} for a byte: its lists and dictionaries share each other. "
+        + $"If the file is trusted, raise `CheckpointLimits.{nameof(CheckpointLimits.MaxExpansion)}`.");
+
     public static CheckpointFormatException ExpandsTooFar(string tensor, long fileLength, int limit) => new(
         CheckpointError.LimitExceeded,
         $"Written out one by one, the tensors up to `{tensor}` take more than {limit} times the file's {fileLength:N0} bytes: expanded or "

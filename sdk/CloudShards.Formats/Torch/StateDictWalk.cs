@@ -15,7 +15,7 @@ internal sealed class StateDictWalk
     private readonly PickleValues _values;
     private readonly StringBuilder _path = new();
 
-    private StateDictWalk(PickleNode root, CheckpointLimits limits)
+    private StateDictWalk(PickleNode root, int pickleBytes, CheckpointLimits limits)
     {
         (_limits, _census, _values) = (limits, new(root), new(limits));
         var total = _census[root];
@@ -27,6 +27,12 @@ internal sealed class StateDictWalk
         if (total.Values > limits.MaxValues)
         {
             throw Errors.LimitExceeded("the number of values", total.Values, limits.MaxValues, nameof(limits.MaxValues));
+        }
+
+        // Each leaf took a byte of the pickle at least. Far more paths than bytes come from containers that are listed under many names.
+        if (total.Tensors + total.Values > (long)pickleBytes * limits.MaxExpansion)
+        {
+            throw Errors.SharedTooOften(total.Tensors + total.Values, pickleBytes, limits.MaxExpansion);
         }
     }
 
@@ -47,9 +53,12 @@ internal sealed class StateDictWalk
     public PickleValues Values => _values;
 
     /// <summary>Lists all tensors and values under <paramref name="root"/>.</summary>
-    public static StateDictWalk Run(PickleNode root, CheckpointLimits limits)
+    /// <param name="root">What a pickle left.</param>
+    /// <param name="pickleBytes">Bytes of that pickle.</param>
+    /// <param name="limits">Bounds on what is listed.</param>
+    public static StateDictWalk Run(PickleNode root, int pickleBytes, CheckpointLimits limits)
     {
-        var walk = new StateDictWalk(root, limits);
+        var walk = new StateDictWalk(root, pickleBytes, limits);
         walk.Walk(root);
         return walk;
     }

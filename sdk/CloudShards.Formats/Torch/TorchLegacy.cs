@@ -27,7 +27,7 @@ internal static class TorchLegacy
             bytes = more.Bytes;
         }
 
-        var walk = StateDictWalk.Run(pickles.Root, limits);
+        var walk = StateDictWalk.Run(pickles.Root, (int)pickles.End, limits);
         var storages = Storages(walk);
         var records = Records(pickles, storages, fileLength);
         var counts = new ByteRequest([.. pickles.Keys.Select(key => new ByteRange(records[key].Offset - CountBytes, CountBytes))]);

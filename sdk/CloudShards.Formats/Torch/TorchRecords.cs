@@ -73,7 +73,7 @@ internal static class TorchRecords
     }
 
     private static ByteRange Channels(TensorInfo numbers) =>
-        numbers.Contiguous is { } run && numbers.Shape.Rank == 1 && numbers.Shape[0] <= MaxChannels
+        numbers.Contiguous is { } run && numbers.Shape.Rank == 1 && numbers.Shape[0] is > 0 and <= MaxChannels
         && numbers.DType is TensorDType.F64 or TensorDType.F32 or TensorDType.I64 or TensorDType.I32
             ? run
             : throw Errors.UnsupportedScales(numbers.Name);

@@ -48,7 +48,7 @@ internal static class TorchTar
         }
 
         var tensors = TarTensors.Read(described[0].Span, tensorsAt.Offset, storages, limits);
-        var (root, _) = PickleMachine.Run(
+        var (root, length) = PickleMachine.Run(
             described[1].Span,
             pickleAt.Offset,
             limits,
@@ -57,7 +57,7 @@ internal static class TorchTar
                 : throw Errors.BadPickle("a persistent id that names no tensor of the archive", offset));
         foreach (var step in TorchRecords.Describe(
             CheckpointFormat.TorchTar,
-            StateDictWalk.Run(root, limits),
+            StateDictWalk.Run(root, length, limits),
             (_, tensor) => storages.Places[tensor.Storage.Key],
             ElementTransform.None,
             fileLength,
@@ -82,7 +82,7 @@ internal static class TorchTar
     }
 
     private static ByteRange Member(Dictionary<string, ByteRange> members, string name) =>
-        members.TryGetValue(name, out var range) ? range : throw Errors.NotTorchTar(name);
+        members.TryGetValue(name, out var range) && range.Length > 0 ? range : throw Errors.NotTorchTar(name);
 
     private static void BoundPickles(long bytes, CheckpointLimits limits)
     {
@@ -135,7 +135,9 @@ internal sealed class TarStorages(ByteRange member, CheckpointLimits limits)
         }
     }
 
-    private ByteRequest Window(long at) => new(new ByteRange(at, Math.Min(WindowBytes, member.End - at)));
+    private ByteRequest Window(long at) => at < member.End
+        ? new(new ByteRange(at, Math.Min(WindowBytes, member.End - at)))
+        : throw Errors.Truncated("the member `storages`", member.Offset, member.Length + 1, member.Length);
 
     private long Take(ReadOnlySpan<byte> window, long at)
     {
