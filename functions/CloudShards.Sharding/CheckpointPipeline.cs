@@ -127,6 +127,10 @@ public sealed class CheckpointPipeline
     private Task<JobStatus> EndAsync(string job, Func<JobStatus, JobStatus> change, CancellationToken cancellationToken) =>
         _jobs.UpdateAsync(job, present => change(present ?? throw Errors.StatusVanished(job)), cancellationToken);
 
+    // Where another worker has the same job, either's progress will do.
+    private async Task ReportAsync(string job, JobStatusProgress done, CancellationToken cancellationToken) =>
+        await _jobs.TryUpdateAsync(job, present => done.Apply(present ?? throw Errors.StatusVanished(job)), cancellationToken).ConfigureAwait(false);
+
     private async Task<JobStatus> ShardAsync(UploadEvent upload, string job, CancellationToken cancellationToken)
     {
         var name = CheckpointName.FromUpload(upload.Path);
@@ -148,11 +152,11 @@ public sealed class CheckpointPipeline
         var receipts = ImmutableArray.CreateBuilder<ShardReceipt>(plan.Batches.Length);
         var bytes = Enumerable.Range(0, plan.Shards.Length).Sum(shard => plan.TensorOf(shard).Bytes);
         var done = new JobStatusProgress(plan.Name, plan.Shards.Length, bytes);
-        await EndAsync(plan.Job, done.Apply, cancellationToken).ConfigureAwait(false);
+        await ReportAsync(plan.Job, done, cancellationToken).ConfigureAwait(false);
         foreach (var batch in plan.Batches)
         {
             receipts.Add(await batches.WriteAsync(plan, batch, done, cancellationToken).ConfigureAwait(false));
-            await EndAsync(plan.Job, done.Apply, cancellationToken).ConfigureAwait(false);
+            await ReportAsync(plan.Job, done, cancellationToken).ConfigureAwait(false);
         }
 
         return receipts.MoveToImmutable();
