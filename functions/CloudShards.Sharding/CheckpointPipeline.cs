@@ -44,12 +44,7 @@ public sealed class CheckpointPipeline
     /// <exception cref="FormatException">The message is not such an event.</exception>
     public async Task<JobStatus> UploadedAsync(BinaryData message, CancellationToken cancellationToken)
     {
-        var upload = UploadEvent.Parse(message);
-        if (upload.Container != _uploads.Name)
-        {
-            throw Errors.ForeignContainer(upload.Container, _uploads.Name);
-        }
-
+        var upload = Parse(message);
         var status = await BeginAsync(upload, cancellationToken).ConfigureAwait(false);
         if (status.IsFinal)
         {
@@ -90,7 +85,7 @@ public sealed class CheckpointPipeline
         UploadEvent upload;
         try
         {
-            upload = UploadEvent.Parse(message);
+            upload = Parse(message);
         }
         catch (FormatException e)
         {
@@ -113,6 +108,12 @@ public sealed class CheckpointPipeline
     /// <param name="cancellationToken">Ends the read.</param>
     public Task<JobStatus?> TryGetStatusAsync(string path, ETag etag, CancellationToken cancellationToken) =>
         _jobs.TryReadAsync(JobStore.IdOf(path, UploadEvent.TextOf(etag)), cancellationToken);
+
+    private UploadEvent Parse(BinaryData message)
+    {
+        var upload = UploadEvent.Parse(message);
+        return upload.Container == _uploads.Name ? upload : throw Errors.ForeignContainer(upload.Container, _uploads.Name);
+    }
 
     private Task<JobStatus> BeginAsync(UploadEvent upload, CancellationToken cancellationToken)
     {

@@ -182,6 +182,20 @@ public sealed class PipelineTests(AzuriteFixture azurite)
     }
 
     [Fact]
+    public async Task AnEventOfAnotherContainerIsRefusedAndBeginsNoJob()
+    {
+        var storage = await StorageContainers.CreateAsync(azurite);
+        var elsewhere = UploadEvent.Create(new("https://account/else/model.pt"), "else", "model.pt", new("0x1"), DateTimeOffset.UnixEpoch);
+
+        var refusal = await Assert.ThrowsAsync<FormatException>(() => storage.NewPipeline().UploadedAsync(elsewhere, Token));
+        var status = await storage.NewPipeline().FailedAsync(elsewhere, Token);
+
+        Assert.Contains("the container `else`", refusal.Message, StringComparison.Ordinal);
+        Assert.Null(status);
+        Assert.Null(await storage.NewPipeline().TryGetStatusAsync("model.pt", new("0x1"), Token));
+    }
+
+    [Fact]
     public async Task AMessageThatIsNoEventBeginsNoJob()
     {
         var storage = await StorageContainers.CreateAsync(azurite);
