@@ -9,10 +9,12 @@ namespace CloudShards;
 internal static class ElementRuns
 {
     /// <summary>Copies the elements from <paramref name="start"/> on into <paramref name="run"/>.</summary>
-    public static void Gather(Tensor tensor, long start, Tensor run) => ForEachBox(tensor, start, run, static (box, part) => part.copy_(box));
+    public static void Gather(Tensor tensor, long start, Tensor run) =>
+        ForEachBox(tensor, start, run, static (box, part) => part.copy_(box));
 
     /// <summary>Copies <paramref name="run"/> over the elements from <paramref name="start"/> on.</summary>
-    public static void Scatter(Tensor tensor, long start, Tensor run) => ForEachBox(tensor, start, run, static (box, part) => box.copy_(part));
+    public static void Scatter(Tensor tensor, long start, Tensor run) =>
+        ForEachBox(tensor, start, run, static (box, part) => box.copy_(part));
 
     private static void ForEachBox(Tensor tensor, long start, Tensor run, Action<Tensor, Tensor> copy)
     {

@@ -40,7 +40,8 @@ internal static class Errors
     }
 
     public static NotSupportedException NotHeld(ShardedTensor tensor) => new(
-        $"The tensor `{tensor.Name}` is {tensor.DType.Name()}, which TorchSharp cannot hold. Read its bytes by `ShardedCheckpoint.ReadAsync`.");
+        $"The tensor `{tensor.Name}` is {tensor.DType.Name()}, which TorchSharp cannot hold. Read its bytes by "
+        + $"`{nameof(ShardedCheckpoint)}.{nameof(ShardedCheckpoint.ReadAsync)}`.");
 
     public static NotSupportedException NotSaved(string name, string reason) => new(
         $"The module's tensor `{name}` cannot be saved: {reason}. Nothing was saved.");

@@ -44,7 +44,9 @@ internal sealed record LoadPlan(
 
         return new(
             [.. planned.Values],
-            [.. stateDict.Where(entry => !sources.ContainsKey(entry.Key) && !planned.ContainsKey(MemoryKey.Of(entry.Value))).Select(entry => entry.Key)],
+            [.. from entry in stateDict
+                where !sources.ContainsKey(entry.Key) && !planned.ContainsKey(MemoryKey.Of(entry.Value))
+                select entry.Key],
             [.. sources.Where(source => !stateDict.ContainsKey(source.Key)).Select(source => source.Value.Name)],
             mismatched.ToImmutable());
     }
@@ -62,7 +64,8 @@ internal sealed record LoadPlan(
         first.Source.Digest == source.Digest ? null : Errors.TiedToOther(first.Name);
 
     // An expanded view: one write would reach several elements.
-    private static bool RepeatsElements(Tensor tensor) => tensor.shape.Zip(tensor.stride()).Any(dimension => dimension is { First: > 1, Second: 0 });
+    private static bool RepeatsElements(Tensor tensor) =>
+        tensor.shape.Zip(tensor.stride()).Any(dimension => dimension is { First: > 1, Second: 0 });
 
     /// <summary>Tells tensors with memory of their own from tied ones.</summary>
     private readonly record struct MemoryKey(nint Start, long Bytes)

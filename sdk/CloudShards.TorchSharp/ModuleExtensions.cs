@@ -7,16 +7,17 @@ namespace CloudShards;
 /// <summary>Loads TorchSharp modules from sharded checkpoints, and saves them as such.</summary>
 public static class ModuleExtensions
 {
-    // What tensors that cannot be read or written in place may take beside the module.
+    // What tensors that cannot be read in place may take beside the module.
     private const int StagingBytes = 64 << 20;
 
     // Small tensors wait for the service more than for anything else.
     private const int MaxWrites = 8;
 
     /// <summary>
-    /// Reads a checkpoint into a module's parameters and persistent buffers, in place: each is written where it is, by verified ranged reads
-    /// that run side by side. Beside the module it takes no memory but that of the requests, and at most 64 MiB (or one chunk, where that is more) for
-    /// tensors on other devices and for those that are not contiguous. Parameters that share their memory are read once.
+    /// Reads a checkpoint into a module's parameters and persistent buffers, in place: each is written where it is, by verified ranged
+    /// reads that run side by side. Beside the module it takes no memory but that of the requests, and at most 64 MiB (or one chunk, where
+    /// that is more) for tensors on other devices and for those that are not contiguous. Parameters that share their memory are read once,
+    /// and are there if the checkpoint has one of their names.
     /// </summary>
     /// <param name="module">The module. It must be neither used nor disposed of until the task has ended.</param>
     /// <param name="checkpoint">The checkpoint. By default it has the very tensors of the module.</param>
@@ -25,7 +26,8 @@ public static class ModuleExtensions
     /// <param name="cancellationToken">Ends the reads.</param>
     /// <returns>What was left alone; nothing, unless the options allow it.</returns>
     /// <exception cref="StateDictMismatchException">
-    /// Names, dtypes or shapes differ, or a tensor of the module cannot be written. Nothing has been changed. Nothing is ever converted or broadcast.
+    /// Names, dtypes or shapes differ (nothing is ever converted or broadcast), or a tensor of the module cannot be written. Nothing has
+    /// been changed.
     /// </exception>
     /// <remarks>A load that fails later, or is cancelled, leaves some parameters loaded and others not; load again.</remarks>
     public static async Task<ModuleLoadResult> LoadShardsAsync(
@@ -54,9 +56,9 @@ public static class ModuleExtensions
     }
 
     /// <summary>
-    /// Saves a module's parameters and persistent buffers as a checkpoint: a shard for each, then the manifest, then the tag, so that nobody sees
-    /// any of it before it is complete. Shards that the container has already, from this or any other checkpoint, are not written again; parameters that share
-    /// their memory share their shard.
+    /// Saves a module's parameters and persistent buffers as a checkpoint: a shard for each, then the manifest, then the tag, so that
+    /// nobody sees any of it before it is complete. Shards that the container has already, from this or any other checkpoint, are not
+    /// written again; parameters that share their memory share their shard.
     /// </summary>
     /// <param name="module">The module. It must be neither changed nor disposed of until the task has ended.</param>
     /// <param name="container">The container of the shards; writing needs the role Storage Blob Data Contributor on it.</param>
@@ -88,6 +90,8 @@ public static class ModuleExtensions
     {
         ArgumentNullException.ThrowIfNull(module);
         var writer = new CheckpointWriter(store, name, options);
+        // A bad tag is refused before hours of writing, not after.
+        CheckpointReference.ForTag(name, tag);
         // A write begins when it is enumerated; that is done in order and never at once, so the manifest has the order of the module.
         var writes = SavedTensor.AllOf(module.state_dict()).Select(tensor => tensor.WriteAsync(writer, cancellationToken));
         var parallel = new ParallelOptions { MaxDegreeOfParallelism = MaxWrites, CancellationToken = cancellationToken };
@@ -117,7 +121,7 @@ public static class ModuleExtensions
             var staging = batch.Select(run => run.Stage()).ToList();
             try
             {
-                var reads = batch.Zip(staging, (run, tensor) => run.ReadInto(tensor));
+                var reads = batch.Zip(staging).SelectMany(pair => pair.First.ReadsInto(pair.Second, checkpoint.WindowBytes()));
                 await checkpoint.ReadAllAsync(reads, progress, cancellationToken).ConfigureAwait(false);
                 foreach (var (run, tensor) in batch.Zip(staging))
                 {

@@ -9,7 +9,7 @@ namespace CloudShards;
 /// <param name="Elements">Number of elements in the box.</param>
 internal readonly record struct RowMajorBlock(ImmutableArray<long> Outer, long First, long Count, long Elements);
 
-/// <summary>Cuts runs of elements, counted in row-major order, into boxes that any tensor can be narrowed to, whatever its strides.</summary>
+/// <summary>Cuts runs of elements, counted in row-major order, into boxes that a tensor can be narrowed to, whatever its strides.</summary>
 internal static class RowMajorBlocks
 {
     /// <summary>The fewest boxes that hold <paramref name="count"/> elements from <paramref name="start"/> on, in order.</summary>
@@ -31,8 +31,8 @@ internal static class RowMajorBlocks
             var first = start / strides[dimension] % shape[dimension];
             var steps = Math.Min((end - start) / strides[dimension], shape[dimension] - first);
             var at = start;
-            yield return new(
-                [.. Enumerable.Range(0, dimension).Select(outer => at / strides[outer] % shape[outer])], first, steps, steps * strides[dimension]);
+            var outer = Enumerable.Range(0, dimension).Select(d => at / strides[d] % shape[d]);
+            yield return new([.. outer], first, steps, steps * strides[dimension]);
             start += steps * strides[dimension];
         }
     }

@@ -45,8 +45,16 @@ internal readonly record struct StagedRun(PlannedTensor Tensor, long FirstElemen
         // It lives across awaits, so it must not end with a dispose scope of the thread that happens to make it.
         empty(Elements, dtype: Tensor.Target.dtype, device: CPU).DetachFromDisposeScope();
 
-    /// <summary>The read that fills what <see cref="Stage"/> made.</summary>
-    public ShardRead ReadInto(Tensor staging) => new(Tensor.Source, FirstElement * ElementBytes, TensorMemory.Slice(staging, 0, (int)Bytes));
+    /// <summary>The reads that fill what <see cref="Stage"/> made.</summary>
+    /// <param name="staging">What it made.</param>
+    /// <param name="windowBytes">Bytes of the longest read, in whole chunks.</param>
+    public IEnumerable<ShardRead> ReadsInto(Tensor staging, int windowBytes)
+    {
+        foreach (var (offset, window) in TensorMemory.Windows(staging, windowBytes))
+        {
+            yield return new(Tensor.Source, (FirstElement * ElementBytes) + offset, window);
+        }
+    }
 
     /// <summary>Copies what was read into the module's tensor.</summary>
     public void Unload(Tensor staging) => ElementRuns.Scatter(Tensor.Target, FirstElement, staging);

@@ -15,7 +15,7 @@ internal sealed unsafe class TensorMemory : MemoryManager<byte>
 
     private TensorMemory(Tensor tensor, nint start, int length) => (_tensor, _start, _length) = (tensor, start, length);
 
-    /// <summary>Whether the tensor's memory holds what a shard does: on the CPU, row-major, and no negation or conjugation pending.</summary>
+    /// <summary>Whether a tensor's memory holds what its shard does: on the CPU, row-major, no negation or conjugation pending.</summary>
     public static bool IsShardLike(Tensor tensor) =>
         tensor.device_type == DeviceType.CPU && !tensor.is_sparse && tensor.is_contiguous() && !tensor.is_conj() && !tensor.is_neg();
 
@@ -40,7 +40,9 @@ internal sealed unsafe class TensorMemory : MemoryManager<byte>
     public static Memory<byte> Slice(Tensor tensor, long offset, int length) =>
         length == 0 ? default : new TensorMemory(tensor, (nint)(Address(tensor) + offset), length).Memory;
 
-    /// <summary>All bytes of a <see cref="IsShardLike">shard-like</see> tensor, in windows of <paramref name="windowBytes"/>, the last shorter.</summary>
+    /// <summary>
+    /// All bytes of a <see cref="IsShardLike">shard-like</see> tensor, in windows of <paramref name="windowBytes"/>, the last one shorter.
+    /// </summary>
     public static IEnumerable<(long Offset, Memory<byte> Memory)> Windows(Tensor tensor, int windowBytes)
     {
         var bytes = Bytes(tensor);

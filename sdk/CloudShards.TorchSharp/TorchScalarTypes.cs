@@ -43,7 +43,8 @@ internal static class TorchScalarTypes
         [TensorDType.C128] = ScalarType.ComplexFloat64,
     }.ToFrozenDictionary();
 
-    private static readonly FrozenDictionary<ScalarType, TensorDType> ByScalarType = ByDType.ToFrozenDictionary(pair => pair.Value, pair => pair.Key);
+    private static readonly FrozenDictionary<ScalarType, TensorDType> ByScalarType =
+        ByDType.ToFrozenDictionary(pair => pair.Value, pair => pair.Key);
 
     /// <summary>The scalar type of a dtype; false for those packed below a byte, which libtorch does not hold.</summary>
     public static bool TryGetScalarType(this TensorDType dtype, out ScalarType scalarType) => ByDType.TryGetValue(dtype, out scalarType);

@@ -15,7 +15,8 @@ public sealed class CheckpointNotFoundException(string message, CheckpointRefere
 /// <param name="message">What is missing where, and what to do.</param>
 /// <param name="blob">The missing blob's name.</param>
 /// <param name="innerException">What revealed it, if an exception did.</param>
-public sealed class ShardNotFoundException(string message, string blob, Exception? innerException = null) : Exception(message, innerException)
+public sealed class ShardNotFoundException(string message, string blob, Exception? innerException = null)
+    : Exception(message, innerException)
 {
     /// <summary>The missing blob's name.</summary>
     public string Blob { get; } = blob;

@@ -25,7 +25,8 @@ public sealed class Folder : IShardStore, IDisposable
 
     public async Task<ShardedCheckpoint> SaveAsync(nn.Module module, string name = "model", CheckpointWriterOptions? options = null)
     {
-        var reference = await module.SaveShardsToAsync(this, name, options: options, cancellationToken: TestContext.Current.CancellationToken);
+        var reference = await module.SaveShardsToAsync(
+            this, name, options: options, cancellationToken: TestContext.Current.CancellationToken);
         return await OpenAsync(reference.ToString());
     }
 

@@ -11,9 +11,18 @@ public sealed class MismatchTests : IDisposable
     public async Task EverythingThatDiffersIsListedAndNothingIsTouched()
     {
         using var saved = new Holder(
-            ("same", ones(4)), ("shape", ones(2, 3)), ("dtype", ones(3, dtype: ScalarType.Float64)), ("broadcast", ones(1)), ("unexpected", ones(1)));
+            ("same", ones(4)),
+            ("shape", ones(2, 3)),
+            ("dtype", ones(3, dtype: ScalarType.Float64)),
+            ("broadcast", ones(1)),
+            ("unexpected", ones(1)));
         using var module = new Holder(
-            ("same", zeros(4)), ("shape", zeros(3, 2)), ("dtype", zeros(3)), ("broadcast", zeros(2, 2)), ("missing", zeros(1)), ("absent", zeros(1)));
+            ("same", zeros(4)),
+            ("shape", zeros(3, 2)),
+            ("dtype", zeros(3)),
+            ("broadcast", zeros(2, 2)),
+            ("missing", zeros(1)),
+            ("absent", zeros(1)));
         var before = Models.BytesOf(module);
         await using var checkpoint = await _folder.SaveAsync(saved, "trained");
         _folder.TakeRead();

@@ -1,4 +1,5 @@
 using TorchSharp.Modules;
+using TorchSharp.Utils;
 using static TorchSharp.torch;
 
 namespace CloudShards.Tests;
@@ -7,7 +8,8 @@ namespace CloudShards.Tests;
 internal static class Models
 {
     /// <summary>Names of <see cref="Make"/>.</summary>
-    public static TheoryData<string> Names => ["linear", "embedding", "lstm", "batch norm", "attention", "convolution", "nested", "tied", "empty"];
+    public static TheoryData<string> Names =>
+        ["linear", "embedding", "lstm", "batch norm", "attention", "convolution", "nested", "tied", "empty"];
 
     /// <summary>A module with weights of its own, different on every call.</summary>
     public static nn.Module Make(string name) => Randomized(name switch
@@ -63,15 +65,16 @@ internal sealed class Holder : nn.Module
 /// <summary>A module whose output layer has the weights of its input layer.</summary>
 internal sealed class TiedModel : nn.Module
 {
+    [ComponentName(Name = "tokens")]
+    private readonly Embedding _tokens = nn.Embedding(11, 4);
+
+    [ComponentName(Name = "head")]
+    private readonly Linear _head = nn.Linear(4, 11, hasBias: false);
+
     public TiedModel()
         : base(nameof(TiedModel))
     {
-        register_module("tokens", Tokens);
-        register_module("head", Head);
-        Head.weight = Tokens.weight!;
+        RegisterComponents();
+        _head.weight = _tokens.weight!;
     }
-
-    public Embedding Tokens { get; } = nn.Embedding(11, 4);
-
-    public Linear Head { get; } = nn.Linear(4, 11, hasBias: false);
 }

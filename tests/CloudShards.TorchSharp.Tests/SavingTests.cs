@@ -30,8 +30,8 @@ public sealed class SavingTests : IDisposable
 
         await using var second = await _folder.SaveAsync(module);
 
-        Assert.Equal(
-            [StoreLayout.Shard(second["out.bias"].Digest), StoreLayout.Manifest("model", second.Reference.Digest!.Value)], _folder.TakeCreated());
+        var manifest = StoreLayout.Manifest("model", second.Reference.Digest!.Value);
+        Assert.Equal([StoreLayout.Shard(second["out.bias"].Digest), manifest], _folder.TakeCreated());
     }
 
     [Fact]
@@ -51,8 +51,9 @@ public sealed class SavingTests : IDisposable
     {
         using var module = Models.Make("linear");
 
+        var options = new CheckpointWriterOptions { Metadata = new Dictionary<string, string> { ["epoch"] = "3" } };
         var reference = await module.SaveShardsToAsync(
-            _folder, "team/model", "candidate", new() { Metadata = new Dictionary<string, string> { ["epoch"] = "3" } }, TestContext.Current.CancellationToken);
+            _folder, "team/model", "candidate", options, TestContext.Current.CancellationToken);
 
         await using var checkpoint = await _folder.OpenAsync("team/model:candidate");
         Assert.Equal(reference, checkpoint.Reference);
@@ -89,6 +90,17 @@ public sealed class SavingTests : IDisposable
         await using var checkpoint = await _folder.SaveAsync(module);
 
         Assert.Equal(Digest.Of(Models.BytesOf(module)["weight"]), checkpoint["weight"].Digest);
+    }
+
+    [Fact]
+    public async Task ABadTagIsRefusedBeforeAnythingIsWritten()
+    {
+        using var module = Models.Make("linear");
+
+        await Assert.ThrowsAsync<FormatException>(
+            () => module.SaveShardsToAsync(_folder, "model", "not a tag", cancellationToken: TestContext.Current.CancellationToken));
+
+        Assert.Empty(_folder.TakeCreated());
     }
 
     [Fact]

@@ -127,7 +127,8 @@ public sealed class StateDictTests : IDisposable
 
         Assert.Equal(["packed"], stateDict.Keys);
         var exception = Assert.Throws<NotSupportedException>(() => stateDict["packed"]);
-        Assert.StartsWith($"The tensor `packed` is {dtype.Name()}, which TorchSharp cannot hold.", exception.Message, StringComparison.Ordinal);
+        Assert.StartsWith(
+            $"The tensor `packed` is {dtype.Name()}, which TorchSharp cannot hold.", exception.Message, StringComparison.Ordinal);
     }
 
     public void Dispose() => _folder.Dispose();

@@ -6,7 +6,7 @@ internal static class NearNames
     private const int MaxFound = 3;
     private const int MaxLength = 256;
 
-    /// <summary>Up to three of <paramref name="names"/> that differ from <paramref name="name"/> by a prefix or by a few characters.</summary>
+    /// <summary>Up to three of <paramref name="names"/> that differ from <paramref name="name"/> by a prefix or a few characters.</summary>
     public static IReadOnlyList<string> Find(string name, IEnumerable<string> names)
     {
         if (name.Length > MaxLength)

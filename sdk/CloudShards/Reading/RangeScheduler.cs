@@ -72,12 +72,14 @@ internal sealed class RangeScheduler(IShardStore store, int chunkBytes, ShardedC
         var (tensor, offset, destination) = read;
         var blob = StoreLayout.Shard(tensor.Digest);
         await store.ReadAsync(blob, offset, destination, cancellationToken).ConfigureAwait(false);
-        for (var bad = Mismatch(tensor, offset, destination.Span); bad is { } chunk; bad = Mismatch(tensor, offset, destination.Span, chunk + 1))
+        var bad = Mismatch(tensor, offset, destination.Span);
+        while (bad is { } chunk)
         {
             var range = ChunkSums.RangeOf(tensor, chunkBytes, chunk);
             var window = destination.Slice((int)(range.Offset - offset), (int)range.Length);
             await store.ReadAsync(blob, range.Offset, window, cancellationToken).ConfigureAwait(false);
             ThrowIfStill(tensor, chunk, range.Offset, window.Span);
+            bad = Mismatch(tensor, offset, destination.Span, chunk + 1);
         }
     }
 
@@ -85,12 +87,14 @@ internal sealed class RangeScheduler(IShardStore store, int chunkBytes, ShardedC
     {
         var blob = StoreLayout.Shard(tensor.Digest);
         store.Read(blob, offset, destination, cancellationToken);
-        for (var bad = Mismatch(tensor, offset, destination); bad is { } chunk; bad = Mismatch(tensor, offset, destination, chunk + 1))
+        var bad = Mismatch(tensor, offset, destination);
+        while (bad is { } chunk)
         {
             var range = ChunkSums.RangeOf(tensor, chunkBytes, chunk);
             var window = destination.Slice((int)(range.Offset - offset), (int)range.Length);
             store.Read(blob, range.Offset, window, cancellationToken);
             ThrowIfStill(tensor, chunk, range.Offset, window);
+            bad = Mismatch(tensor, offset, destination, chunk + 1);
         }
     }
 

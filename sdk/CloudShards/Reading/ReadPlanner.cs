@@ -6,7 +6,8 @@ namespace CloudShards;
 internal static class ReadPlanner
 {
     /// <summary>Bytes of the largest request: <paramref name="maxRequestBytes"/> in whole chunks, and one chunk at least.</summary>
-    public static long RequestBytes(int chunkBytes, int maxRequestBytes) => Math.Max(chunkBytes, maxRequestBytes - (maxRequestBytes % chunkBytes));
+    public static long RequestBytes(int chunkBytes, int maxRequestBytes) =>
+        Math.Max(chunkBytes, maxRequestBytes - (maxRequestBytes % chunkBytes));
 
     /// <summary>
     /// The requests that together cover <paramref name="run"/>, in order and without overlap. Each is at most

@@ -69,10 +69,13 @@ public sealed class ShardedCheckpoint : IAsyncDisposable
         var blob = StoreLayout.Manifest(asked.Name, digest);
         var document = await store.TryReadDocumentAsync(blob, options.Limits.MaxManifestBytes, cancellationToken).ConfigureAwait(false)
             ?? throw Errors.NoSuchManifest(asked, digest);
-        var found = Digest.Of(document.Content.Span);
-        return found == digest
-            ? new(store, CheckpointReference.ForDigest(asked.Name, digest), ShardManifest.Parse(document.Content.Span, options.Limits), options)
-            : throw Errors.ManifestCorrupt(blob, digest, found);
+        if (Digest.Of(document.Content.Span) is var found && found != digest)
+        {
+            throw Errors.ManifestCorrupt(blob, digest, found);
+        }
+
+        var manifest = ShardManifest.Parse(document.Content.Span, options.Limits);
+        return new(store, CheckpointReference.ForDigest(asked.Name, digest), manifest, options);
     }
 
     /// <summary>Finds the tensor with a name.</summary>
@@ -104,7 +107,8 @@ public sealed class ShardedCheckpoint : IAsyncDisposable
     /// The ranges select no contiguous part of the tensor, or <paramref name="destination"/> has another length than the part.
     /// </exception>
     /// <inheritdoc cref="ReadAsync"/>
-    public Task ReadSliceAsync(string name, ReadOnlySpan<Range> ranges, Memory<byte> destination, CancellationToken cancellationToken = default)
+    public Task ReadSliceAsync(
+        string name, ReadOnlySpan<Range> ranges, Memory<byte> destination, CancellationToken cancellationToken = default)
     {
         var tensor = this[name];
         var slice = TensorSlice.Of(tensor, ranges);

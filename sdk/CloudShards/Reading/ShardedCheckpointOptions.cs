@@ -17,8 +17,8 @@ public sealed record ShardedCheckpointOptions
     } = 8;
 
     /// <summary>
-    /// Bytes that one request may ask for, at least 1; default 8 MiB. It is rounded down to whole chunks of the manifest, and to one chunk at
-    /// least, so that each chunk arrives whole and can be verified.
+    /// Bytes that one request may ask for, at least 1; default 8 MiB. It is rounded down to whole chunks of the manifest, and to one chunk
+    /// at least, so that each chunk arrives whole and can be verified.
     /// </summary>
     public int MaxRequestBytes
     {

@@ -6,9 +6,9 @@ using Microsoft.Win32.SafeHandles;
 namespace CloudShards;
 
 /// <summary>
-/// Shards in a folder: a name is a path below it. Several processes may write at once. Writers take turns by a lock on the file <c>.lock</c> in
-/// the folder, only while a finished file gets its name; readers need no lock. Names that differ in case alone need a file system
-/// that tells them apart.
+/// Shards in a folder: a name is a path below it. Several processes may write at once. Writers take turns by a lock on the file
+/// <c>.lock</c> in the folder, only while a finished file gets its name; readers need no lock. Names that differ in case alone need a file
+/// system that tells them apart.
 /// </summary>
 [SuppressMessage("Design", "CA1001", Justification = "A semaphore whose wait handle is never taken holds nothing to free.")]
 public sealed class DirectoryShardStore : IShardStore
@@ -19,7 +19,7 @@ public sealed class DirectoryShardStore : IShardStore
     private readonly string _root;
     private readonly SemaphoreSlim _turn = new(1, 1);
 
-    /// <summary>A store in a folder, which is created by the first write.</summary>
+    /// <summary>A store in a folder. One that is not there is an empty store, and is created by the first write.</summary>
     /// <param name="root">The folder's path.</param>
     public DirectoryShardStore(string root)
     {
@@ -103,8 +103,8 @@ public sealed class DirectoryShardStore : IShardStore
         return await TryPublishAsync(path, OneBlock(content), () => VersionOf(path) == version, cancellationToken).ConfigureAwait(false);
     }
 
-    // A file is whole and on disk before it gets its name, so that no reader ever sees part of it. A temporary file that a crash leaves behind
-    // is in nobody's way.
+    // A file is whole and on disk before it gets its name, so that no reader ever sees part of it. A temporary file that a crash leaves
+    // behind is in nobody's way.
     private async ValueTask<bool> TryPublishAsync(
         string path, IAsyncEnumerable<ReadOnlyMemory<byte>> blocks, Func<bool> isExpected, CancellationToken cancellationToken)
     {
@@ -137,7 +137,8 @@ public sealed class DirectoryShardStore : IShardStore
         }
     }
 
-    private static async ValueTask WriteAsync(string path, IAsyncEnumerable<ReadOnlyMemory<byte>> blocks, CancellationToken cancellationToken)
+    private static async ValueTask WriteAsync(
+        string path, IAsyncEnumerable<ReadOnlyMemory<byte>> blocks, CancellationToken cancellationToken)
     {
         using var file = File.OpenHandle(path, FileMode.CreateNew, FileAccess.Write, FileShare.None, FileOptions.Asynchronous);
         var offset = 0L;
@@ -150,8 +151,8 @@ public sealed class DirectoryShardStore : IShardStore
         RandomAccess.FlushToDisk(file);
     }
 
-    // Moving without overwriting would not do in place of the lock: on Unix the runtime looks and then renames, and of two movers both may win.
-    // The operating system frees the lock of a process that died.
+    // Moving without overwriting would not do in place of the lock: on Unix the runtime looks and then renames, and of two movers both may
+    // win. The operating system frees the lock of a process that died.
     private async ValueTask<SafeFileHandle> LockAsync(CancellationToken cancellationToken)
     {
         while (true)
@@ -175,9 +176,10 @@ public sealed class DirectoryShardStore : IShardStore
         cancellationToken.ThrowIfCancellationRequested();
         try
         {
-            return File.OpenHandle(PathOf(name), FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete, FileOptions.Asynchronous);
+            return File.OpenHandle(
+                PathOf(name), FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete, FileOptions.Asynchronous);
         }
-        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException && Directory.Exists(_root))
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {
             return null;
         }

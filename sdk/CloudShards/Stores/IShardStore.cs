@@ -3,7 +3,7 @@ namespace CloudShards;
 /// <summary>
 /// Where shards, manifests and tags live: a blob container (<see cref="BlobShardStore"/>) or a folder
 /// (<see cref="DirectoryShardStore"/>). A name is <c>/</c>-separated; what a name holds never changes, except through
-/// <see cref="TryReplaceAsync"/>.
+/// <see cref="TryReplaceAsync"/>. Refusals of the service or the file system that are not named here pass through as they are.
 /// </summary>
 public interface IShardStore
 {
@@ -12,7 +12,7 @@ public interface IShardStore
     /// <exception cref="InvalidDataException">The blob, or the server's answer, is shorter or other than what was asked for.</exception>
     ValueTask ReadAsync(string name, long offset, Memory<byte> destination, CancellationToken cancellationToken);
 
-    /// <summary>As <see cref="ReadAsync"/>, for callers whose own interface is synchronous; it blocks on the socket, not on a task.</summary>
+    /// <summary>As <see cref="ReadAsync"/>, for callers whose own interface is synchronous: it blocks on the socket, not on a task.</summary>
     void Read(string name, long offset, Span<byte> destination, CancellationToken cancellationToken);
 
     /// <summary>Reads a whole small blob, or returns null where there is none.</summary>
@@ -26,8 +26,8 @@ public interface IShardStore
     ValueTask<bool> TryCreateAsync(string name, ReadOnlyMemory<byte> content, CancellationToken cancellationToken);
 
     /// <summary>
-    /// Creates a large blob from blocks, which appear as one at the end or, where the enumeration throws, not at all; false where it is there
-    /// already. A block is used up before the next is asked for. At most 50,000 blocks.
+    /// Creates a large blob from blocks, which appear as one at the end or, where the enumeration throws, not at all; false where it is
+    /// there already. A block is used up before the next is asked for. At most 50,000 blocks.
     /// </summary>
     ValueTask<bool> TryCreateAsync(string name, IAsyncEnumerable<ReadOnlyMemory<byte>> blocks, CancellationToken cancellationToken);
 

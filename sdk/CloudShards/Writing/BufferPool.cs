@@ -5,7 +5,8 @@ namespace CloudShards;
 
 /// <summary>
 /// A fixed number of buffers of one size, so that the memory of all writers together has a bound: <c>count * bytes</c>, kept until the pool
-/// is collected. Who finds none free waits. A buffer is made when first needed, and of a new one only the pages that are written take memory.
+/// is collected. Who finds none free waits. A buffer is made when first needed, and of a new one only the pages that are written take
+/// memory.
 /// </summary>
 [SuppressMessage("Design", "CA1001", Justification = "A semaphore whose wait handle is never taken holds nothing to free.")]
 internal sealed class BufferPool(int bytes, int count)

@@ -127,8 +127,8 @@ public enum TagRule
     Always,
 
     /// <summary>
-    /// Unless the tag names a newer upload than the one that moves it, or was moved by hand since that was written. An upload is as new as its
-    /// newest file.
+    /// Unless the tag names a newer upload than the one that moves it, or was moved by hand since that was written. An upload is as new as
+    /// its newest file.
     /// </summary>
     ForwardOnly,
 }

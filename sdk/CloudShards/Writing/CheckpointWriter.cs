@@ -4,8 +4,9 @@ using CloudShards.Formats;
 namespace CloudShards;
 
 /// <summary>
-/// Writes a checkpoint tensor by tensor. Nobody sees any of it before <see cref="PublishAsync"/>. Tensors may be written at once; the manifest
-/// lists them in the order in which the calls began.
+/// Writes a checkpoint tensor by tensor. Nobody sees any of it before <see cref="PublishAsync"/>. Tensors may be written at once; the
+/// manifest lists them in the order in which the calls began. Content that is in memory already is not copied; beside it a writer holds at
+/// most 128 MiB.
 /// </summary>
 public sealed class CheckpointWriter
 {
@@ -35,7 +36,7 @@ public sealed class CheckpointWriter
     /// <param name="name">Its name; unique in the checkpoint.</param>
     /// <param name="dtype">The type of its elements.</param>
     /// <param name="shape">Its sizes.</param>
-    /// <param name="content">Its bytes: contiguous, row-major, little-endian.</param>
+    /// <param name="content">Its bytes: contiguous, row-major, little-endian. They must not change before the call ends.</param>
     /// <param name="cancellationToken">Ends the writing; the tensor is then not part of the checkpoint.</param>
     /// <exception cref="ArgumentException">
     /// There is a tensor of that name already, or <paramref name="content"/> is not as long as dtype and shape say.
@@ -82,7 +83,11 @@ public sealed class CheckpointWriter
     }
 
     private async Task<ShardedTensor> WriteAsync(
-        string name, TensorDType dtype, TensorShape shape, Func<CancellationToken, Task<WrittenShard>> write, CancellationToken cancellationToken)
+        string name,
+        TensorDType dtype,
+        TensorShape shape,
+        Func<CancellationToken, Task<WrittenShard>> write,
+        CancellationToken cancellationToken)
     {
         lock (_turn)
         {

@@ -4,9 +4,9 @@ using CloudShards.Formats;
 namespace CloudShards;
 
 /// <summary>
-/// Writes shards under their digests. A shard that is there already is not written again. Content that is given by a delegate is read once where
-/// it fits in a buffer, else twice: to learn its digest, and to send it. Memory: <see cref="ShardWriterOptions.MaxBuffers"/> buffers of
-/// <see cref="ShardWriterOptions.MaxBufferedBytes"/>. Calls may run at once.
+/// Writes shards under their digests. A shard that is there already is not written again. Content that is given by a delegate is read once
+/// where it fits in a buffer, else twice: to learn its digest, and to send it. Memory: <see cref="ShardWriterOptions.MaxBuffers"/> buffers
+/// of <see cref="ShardWriterOptions.MaxBufferedBytes"/>. Calls may run at once.
 /// </summary>
 internal sealed class ShardWriter(IShardStore store, ShardWriterOptions options)
 {
@@ -132,7 +132,7 @@ internal sealed class ShardWriter(IShardStore store, ShardWriterOptions options)
         }
     }
 
-    // A block stays valid until the one after the next is asked for.
+    // A block is valid until the next is asked for, which is being read by then.
     private async IAsyncEnumerable<ReadOnlyMemory<byte>> ReadBlocksAsync(
         long length, ShardContent content, Memory<byte> buffer, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
@@ -181,7 +181,7 @@ internal sealed record ShardWriterOptions
     /// <summary>Bytes up to which content is read once, held and created in one write. Default 32 MiB.</summary>
     public int MaxBufferedBytes { get; init; } = 32 << 20;
 
-    /// <summary>Bytes that are read, hashed and sent at a time. Default 8 MiB: the service has a fast path for blocks above 4 MiB.</summary>
+    /// <summary>Bytes that are read, hashed and sent at a time. Default 8 MiB: the service is fastest with blocks above 4 MiB.</summary>
     public int BlockBytes { get; init; } = 8 << 20;
 
     /// <summary>Writes that may hold a buffer at once. Default 4.</summary>

@@ -43,11 +43,13 @@ public sealed class DirectoryShardStoreTests : StoreContractTests, IDisposable
     }
 
     [Fact]
-    public async Task AMissingStoreIsToldFromAMissingShard()
+    public async Task AMissingFolderIsAnEmptyStore()
     {
         var store = new DirectoryShardStore(Path.Combine(_folder.Path, "missing"));
 
-        await Assert.ThrowsAnyAsync<IOException>(async () => await store.TryReadDocumentAsync("tags/a", 1, Token));
+        Assert.Null(await store.TryGetLengthAsync("tags/a", Token));
+        Assert.Null(await store.TryReadDocumentAsync("tags/a", 1, Token));
+        await Assert.ThrowsAsync<ShardNotFoundException>(async () => await store.ReadAsync("tags/a", 0, new byte[1], Token));
         Assert.True(await store.TryCreateAsync("tags/a", Bytes(1), Token));
         Assert.NotNull(await store.TryReadDocumentAsync("tags/a", 1, Token));
     }

@@ -21,7 +21,12 @@ public sealed class CheckpointWriterTests : IDisposable
     [Fact]
     public async Task WhatIsPublishedReadsBack()
     {
-        var writer = Writer(new() { ChunkBytes = 5, Metadata = new Dictionary<string, string> { ["b"] = "2", ["a"] = "1" }, Values = JsonElement.Parse("""{"epoch":3}""") });
+        var writer = Writer(new()
+        {
+            ChunkBytes = 5,
+            Metadata = new Dictionary<string, string> { ["b"] = "2", ["a"] = "1" },
+            Values = JsonElement.Parse("""{"epoch":3}"""),
+        });
         await writer.WriteTensorAsync("b", TensorDType.F32, [3], Twelve, Token);
         await writer.WriteTensorFromAsync("a", TensorDType.U8, [2, 6], (offset, destination, _) =>
         {
@@ -81,7 +86,9 @@ public sealed class CheckpointWriterTests : IDisposable
     {
         var writer = Writer();
         var gates = Enumerable.Range(0, 4).Select(_ => new TaskCompletionSource()).ToArray();
-        var writes = gates.Select((gate, i) => writer.WriteTensorFromAsync($"t{i}", TensorDType.U8, [1], async (_, _, _) => await gate.Task, Token)).ToArray();
+        var writes = gates
+            .Select((gate, i) => writer.WriteTensorFromAsync($"t{i}", TensorDType.U8, [1], async (_, _, _) => await gate.Task, Token))
+            .ToArray();
 
         foreach (var gate in gates.Reverse())
         {
