@@ -36,16 +36,16 @@ internal sealed class CheckpointCommit(IShardStore shards, CheckpointTags tags)
     /// <summary>Publishes a manifest and moves <c>latest</c> to it, unless a newer upload is there already.</summary>
     /// <returns>The manifest's reference.</returns>
     /// <exception cref="SourceChangedException">The upload was overwritten; nothing but the unnamed manifest was written.</exception>
-    public async Task<CheckpointReference> PublishAsync(ShardManifest manifest, CheckpointFiles files, CancellationToken cancellationToken)
+    public async Task<CheckpointReference> PublishAsync(
+        ShardManifest manifest, ImmutableArray<ICheckpointSource> files, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(manifest);
-        ArgumentNullException.ThrowIfNull(files);
         var utf8 = manifest.ToUtf8();
         var digest = Digest.Of(utf8);
 
         // Published last: whoever can read the manifest can read all its shards.
         await shards.TryCreateAsync(StoreLayout.Manifest(manifest.Name, digest), utf8, cancellationToken).ConfigureAwait(false);
-        await MoveLatestAsync(manifest.Name, digest, [.. files.All], cancellationToken).ConfigureAwait(false);
+        await MoveLatestAsync(manifest.Name, digest, files, cancellationToken).ConfigureAwait(false);
         return CheckpointReference.ForDigest(manifest.Name, digest);
     }
 

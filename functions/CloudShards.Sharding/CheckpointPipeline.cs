@@ -49,12 +49,7 @@ public sealed class CheckpointPipeline
     /// <exception cref="FormatException">The message is not such an event.</exception>
     public async Task<JobStatus> UploadedAsync(BinaryData message, CancellationToken cancellationToken)
     {
-        var upload = UploadEvent.Parse(message);
-        if (upload.Container != _uploads.Name)
-        {
-            throw Errors.ForeignContainer(upload.Container, _uploads.Name);
-        }
-
+        var upload = Parse(message);
         var status = await BeginAsync(upload, cancellationToken).ConfigureAwait(false);
         if (status.IsFinal)
         {
@@ -62,27 +57,9 @@ public sealed class CheckpointPipeline
             return status;
         }
 
-        try
-        {
-            Log.Begun(_log, upload.Path, status.Job);
-            status = await ShardAsync(upload, status.Job, cancellationToken).ConfigureAwait(false);
-        }
-        catch (CheckpointFormatException e)
-        {
-            status = await UpdateAsync(status.Job, present => present with { State = JobState.Failed, Error = JobError.Of(e) }, cancellationToken).ConfigureAwait(false);
-        }
-        catch (SourceChangedException)
-        {
-            status = await UpdateAsync(status.Job, present => present with { State = JobState.Superseded, Error = null }, cancellationToken).ConfigureAwait(false);
-        }
-        catch (Exception e) when (!cancellationToken.IsCancellationRequested)
-        {
-            // The queue tries again; until then, and should that be the last time, the status says what went wrong.
-            await UpdateAsync(status.Job, present => present with { Error = JobError.Of(e) }, cancellationToken).ConfigureAwait(false);
-            throw;
-        }
-
-        Log.Ended(_log, upload.Path, status.State, status.Reference ?? status.Error?.Message);
+        Log.Begun(_log, upload.Path, status.Job);
+        status = await RunAsync(status.Job, () => ShardAsync(upload, status.Job, cancellationToken), cancellationToken).ConfigureAwait(false);
+        Log.Ended(_log, upload.Path, status.State, status.Reference ?? status.Error?.Message ?? "");
         return status;
     }
 
@@ -95,7 +72,7 @@ public sealed class CheckpointPipeline
         UploadEvent upload;
         try
         {
-            upload = UploadEvent.Parse(message);
+            upload = Parse(message);
         }
         catch (FormatException e)
         {
@@ -119,6 +96,12 @@ public sealed class CheckpointPipeline
     public Task<JobStatus?> TryGetStatusAsync(string path, ETag etag, CancellationToken cancellationToken) =>
         _jobs.TryReadAsync(JobStore.IdOf(path, UploadEvent.TextOf(etag)), cancellationToken);
 
+    private UploadEvent Parse(BinaryData message)
+    {
+        var upload = UploadEvent.Parse(message);
+        return upload.Container == _uploads.Name ? upload : throw Errors.ForeignContainer(upload.Container, _uploads.Name);
+    }
+
     private Task<JobStatus> BeginAsync(UploadEvent upload, CancellationToken cancellationToken) =>
         BeginAsync(JobStore.IdOf(upload.Path, UploadEvent.TextOf(upload.ETag)), upload.Path, UploadEvent.TextOf(upload.ETag), cancellationToken);
 
@@ -133,6 +116,10 @@ public sealed class CheckpointPipeline
 
     private Task<JobStatus> UpdateAsync(string job, Func<JobStatus, JobStatus> change, CancellationToken cancellationToken) =>
         _jobs.UpdateAsync(job, present => change(present ?? throw Errors.StatusVanished(job)), cancellationToken);
+
+    // Where another worker has the same job, either's progress will do.
+    private async Task ReportAsync(string job, JobStatusProgress done, CancellationToken cancellationToken) =>
+        await _jobs.TryUpdateAsync(job, present => done.Apply(present ?? throw Errors.StatusVanished(job)), cancellationToken).ConfigureAwait(false);
 
     private async Task<JobStatus> ShardAsync(UploadEvent upload, string job, CancellationToken cancellationToken)
     {
@@ -154,39 +141,65 @@ public sealed class CheckpointPipeline
         }
     }
 
-    // The event of each file may find the set complete: all of them meet one job, named by the versions of all files, and end with it.
+    // The event of each file may find the set complete: all of them meet one job, named by the versions of all files, and mirror it.
     private async Task<JobStatus> ShardSetAsync(UploadSet set, string name, CancellationToken cancellationToken)
     {
         var index = set.Index!;
         var status = await BeginAsync(JobStore.IdOf(set.Members), index.Path, index.ETag, cancellationToken).ConfigureAwait(false);
         if (!status.IsFinal)
         {
-            var versions = set.Present.ToDictionary(file => file.Path[(file.Path.LastIndexOf('/') + 1)..], StringComparer.Ordinal);
-            var files = await CheckpointFiles.ReadSetAsync(
-                index,
-                async (file, token) => await OpenAsync(versions[file].Path, versions[file].ETag, token).ConfigureAwait(false),
-                _options.Limits,
+            status = await RunAsync(
+                status.Job,
+                async () => await ShardAsync(status.Job, name, await ReadAsync(set, cancellationToken).ConfigureAwait(false), cancellationToken).ConfigureAwait(false),
                 cancellationToken).ConfigureAwait(false);
-            status = await ShardAsync(status.Job, name, files, cancellationToken).ConfigureAwait(false);
         }
 
         foreach (var (path, etag) in set.Members)
         {
-            var member = await BeginAsync(JobStore.IdOf(path, etag), path, etag, cancellationToken).ConfigureAwait(false);
-            await UpdateAsync(
-                member.Job,
-                _ => status with { Job = member.Job, Path = path, ETag = etag, StartedAt = member.StartedAt },
-                cancellationToken).ConfigureAwait(false);
+            await _jobs.MirrorAsync(status, JobStore.IdOf(path, etag), path, etag, cancellationToken).ConfigureAwait(false);
         }
 
         return status;
+    }
+
+    private Task<CheckpointFiles> ReadAsync(UploadSet set, CancellationToken cancellationToken)
+    {
+        var versions = set.Present.ToDictionary(file => file.Path[(file.Path.LastIndexOf('/') + 1)..], StringComparer.Ordinal);
+        return CheckpointFiles.ReadSetAsync(
+            set.Index!,
+            async (file, token) => await OpenAsync(versions[file].Path, versions[file].ETag, token).ConfigureAwait(false),
+            _options.Limits,
+            cancellationToken);
+    }
+
+    // A refused or overwritten upload ends its job; anything else is tried again.
+    private async Task<JobStatus> RunAsync(string job, Func<Task<JobStatus>> work, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await work().ConfigureAwait(false);
+        }
+        catch (CheckpointFormatException e)
+        {
+            return await UpdateAsync(job, present => present with { State = JobState.Failed, Error = JobError.Of(e) }, cancellationToken).ConfigureAwait(false);
+        }
+        catch (SourceChangedException)
+        {
+            return await UpdateAsync(job, present => present with { State = JobState.Superseded, Error = null }, cancellationToken).ConfigureAwait(false);
+        }
+        catch (Exception e) when (!cancellationToken.IsCancellationRequested)
+        {
+            // The queue tries again; until then, and should that be the last time, the status says what went wrong.
+            await UpdateAsync(job, present => present with { Error = JobError.Of(e) }, cancellationToken).ConfigureAwait(false);
+            throw;
+        }
     }
 
     private async Task<JobStatus> ShardAsync(string job, string name, CheckpointFiles files, CancellationToken cancellationToken)
     {
         var plan = ShardPlanner.Plan(job, name, files.Sources.Select(source => (source.Path, source.Length)), files.Description, _options);
         var receipts = await WriteBatchesAsync(plan, files, cancellationToken).ConfigureAwait(false);
-        var reference = await _commit.PublishAsync(CheckpointCommit.Compose(plan, receipts), files, cancellationToken).ConfigureAwait(false);
+        var reference = await _commit.PublishAsync(CheckpointCommit.Compose(plan, receipts), [.. files.All], cancellationToken).ConfigureAwait(false);
         return await UpdateAsync(
             job,
             present => present with { State = JobState.Committed, Reference = reference.ToString(), Error = null, WaitsFor = null },
@@ -199,11 +212,11 @@ public sealed class CheckpointPipeline
         var receipts = ImmutableArray.CreateBuilder<ShardReceipt>(plan.Batches.Length);
         var bytes = Enumerable.Range(0, plan.Shards.Length).Sum(shard => plan.TensorOf(shard).Bytes);
         var done = new JobStatusProgress(plan.Name, plan.Shards.Length, bytes);
-        await UpdateAsync(plan.Job, done.Apply, cancellationToken).ConfigureAwait(false);
+        await ReportAsync(plan.Job, done, cancellationToken).ConfigureAwait(false);
         foreach (var batch in plan.Batches)
         {
             receipts.Add(await batches.WriteAsync(plan, batch, done, cancellationToken).ConfigureAwait(false));
-            await UpdateAsync(plan.Job, done.Apply, cancellationToken).ConfigureAwait(false);
+            await ReportAsync(plan.Job, done, cancellationToken).ConfigureAwait(false);
         }
 
         return receipts.MoveToImmutable();

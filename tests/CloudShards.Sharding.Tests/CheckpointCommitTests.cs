@@ -45,7 +45,7 @@ public sealed class CheckpointCommitTests : IDisposable
         Assert.Equal([24L, 20, 24, 4], manifest.Tensors.Select(tensor => tensor.Bytes));
         Assert.Equal([[1UL], [2UL], [1UL], [3UL]], manifest.Tensors.Select(tensor => tensor.Chunks.AsEnumerable()));
         Assert.Equal("model", manifest.Name);
-        Assert.Equal([Plan.Source], manifest.Source);
+        Assert.Equal(Plan.Sources.AsEnumerable(), manifest.Source);
         Assert.Equal(Plan.ChunkBytes, manifest.ChunkBytes);
     }
 
@@ -86,7 +86,7 @@ public sealed class CheckpointCommitTests : IDisposable
     {
         var source = new SourceOf(default, Noon);
 
-        var reference = await _commit.PublishAsync(Manifest(), source, Token);
+        var reference = await _commit.PublishAsync(Manifest(), [source], Token);
 
         Assert.Equal(
             ["create " + StoreLayout.Manifest("model", reference.Digest!.Value), "replace " + StoreLayout.Tag("model", "latest")],
@@ -100,10 +100,10 @@ public sealed class CheckpointCommitTests : IDisposable
     public async Task PublishingAgainWritesNothing()
     {
         var source = new SourceOf(default, Noon);
-        var reference = await _commit.PublishAsync(Manifest(), source, Token);
+        var reference = await _commit.PublishAsync(Manifest(), [source], Token);
         var before = Directory.GetFiles(_folder.Path, "*", SearchOption.AllDirectories);
 
-        Assert.Equal(reference, await _commit.PublishAsync(Manifest(), source, Token));
+        Assert.Equal(reference, await _commit.PublishAsync(Manifest(), [source], Token));
 
         Assert.Equal(before, Directory.GetFiles(_folder.Path, "*", SearchOption.AllDirectories));
         Assert.Single(_shards.Writes, write => write.StartsWith("replace", StringComparison.Ordinal));
@@ -112,9 +112,9 @@ public sealed class CheckpointCommitTests : IDisposable
     [Fact]
     public async Task AnOlderUploadThatFinishesLateDoesNotMoveTheTag()
     {
-        var newer = await _commit.PublishAsync(Manifest(), new SourceOf(default, Noon), Token);
+        var newer = await _commit.PublishAsync(Manifest(), [new SourceOf(default, Noon)], Token);
 
-        var older = await _commit.PublishAsync(Manifest() with { ChunkBytes = 1 << 20 }, new SourceOf(default, Noon.AddSeconds(-1)), Token);
+        var older = await _commit.PublishAsync(Manifest() with { ChunkBytes = 1 << 20 }, [new SourceOf(default, Noon.AddSeconds(-1))], Token);
 
         Assert.NotEqual(newer, older);
         Assert.Equal(newer.Digest, (await _tags.TryReadAsync(Latest, Token))!.Digest);
@@ -126,7 +126,7 @@ public sealed class CheckpointCommitTests : IDisposable
     {
         var source = new SourceOf(default, Noon) { IsChanged = true };
 
-        await Assert.ThrowsAsync<SourceChangedException>(() => _commit.PublishAsync(Manifest(), source, Token));
+        await Assert.ThrowsAsync<SourceChangedException>(() => _commit.PublishAsync(Manifest(), [source], Token));
 
         Assert.Null(await _tags.TryReadAsync(Latest, Token));
     }

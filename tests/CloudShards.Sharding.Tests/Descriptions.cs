@@ -12,5 +12,5 @@ internal static class Descriptions
     public static CheckpointDescription Of(ImmutableArray<TensorInfo> tensors) => new() { Format = CheckpointFormat.Safetensors, Tensors = tensors };
 
     public static ShardPlan Plan(ImmutableArray<TensorInfo> tensors, ShardingOptions? options = null) =>
-        ShardPlanner.Plan("job", "model", "model.safetensors", 1 << 20, Of(tensors), options ?? new());
+        ShardPlanner.Plan("job", "model", [("model.safetensors", 1 << 20)], Of(tensors), options ?? new());
 }

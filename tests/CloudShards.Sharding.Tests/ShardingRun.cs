@@ -27,8 +27,8 @@ internal static class ShardingRun
         ShardingOptions? options = null)
     {
         options ??= new();
-        var plan = ShardPlanner.Plan("job", "model", source.Path, source.Length, description, options);
-        var batches = new BatchWriter(source, Writer(store, options), options);
+        var plan = ShardPlanner.Plan("job", "model", [(source.Path, source.Length)], description, options);
+        var batches = new BatchWriter([source], Writer(store, options), options);
         var receipts = new List<ShardReceipt>();
         foreach (var batch in plan.Batches)
         {

@@ -12,7 +12,9 @@ namespace CloudShards.Sharding;
 internal sealed class JobStore(IShardStore work, TimeProvider clock)
 {
     private const int MaxStatusBytes = 1 << 20;
-    private const int MaxAttempts = 10;
+
+    // Each attempt that fails is another worker's that succeeded, and each of them writes a bounded number of times.
+    private const int MaxAttempts = 100;
 
     // People read it: only what JSON must have escaped is.
     private static readonly JsonWriterOptions Readable = new() { Indented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
@@ -41,17 +43,42 @@ internal sealed class JobStore(IShardStore work, TimeProvider clock)
     {
         for (var attempt = 0; attempt < MaxAttempts; attempt++)
         {
-            var document = await work.TryReadDocumentAsync(BlobOf(job), MaxStatusBytes, cancellationToken).ConfigureAwait(false);
-            var present = document is null ? null : Parse(document);
-            if (present is { IsFinal: true })
-            {
-                return present;
-            }
-
-            var status = change(present) with { UpdatedAt = clock.GetUtcNow() };
-            if (await work.TryReplaceAsync(BlobOf(job), ToUtf8(status), document?.Version, cancellationToken).ConfigureAwait(false))
+            if (await TryUpdateAsync(job, change, cancellationToken).ConfigureAwait(false) is { } status)
             {
                 return status;
+            }
+        }
+
+        throw Errors.StatusContended(job, MaxAttempts);
+    }
+
+    /// <summary>As <see cref="UpdateAsync"/>, but returns null where another worker was faster, whose word then stands.</summary>
+    public async Task<JobStatus?> TryUpdateAsync(string job, Func<JobStatus?, JobStatus> change, CancellationToken cancellationToken)
+    {
+        var document = await work.TryReadDocumentAsync(BlobOf(job), MaxStatusBytes, cancellationToken).ConfigureAwait(false);
+        var present = document is null ? null : Parse(document);
+        if (present is { IsFinal: true })
+        {
+            return present;
+        }
+
+        var status = change(present) with { UpdatedAt = clock.GetUtcNow() };
+        return await work.TryReplaceAsync(BlobOf(job), ToUtf8(status), document?.Version, cancellationToken).ConfigureAwait(false) ? status : null;
+    }
+
+    /// <summary>
+    /// Lets the job of one file of a set say what the set's job says. A file is part of another set once a file beside it is replaced, so that
+    /// here a final state does not stay.
+    /// </summary>
+    public async Task MirrorAsync(JobStatus set, string job, string path, string etag, CancellationToken cancellationToken)
+    {
+        var utf8 = ToUtf8(set with { Job = job, Path = path, ETag = etag, UpdatedAt = clock.GetUtcNow() });
+        for (var attempt = 0; attempt < MaxAttempts; attempt++)
+        {
+            var document = await work.TryReadDocumentAsync(BlobOf(job), MaxStatusBytes, cancellationToken).ConfigureAwait(false);
+            if (await work.TryReplaceAsync(BlobOf(job), utf8, document?.Version, cancellationToken).ConfigureAwait(false))
+            {
+                return;
             }
         }
 

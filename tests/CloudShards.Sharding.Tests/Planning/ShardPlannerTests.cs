@@ -124,10 +124,10 @@ public sealed class ShardPlannerTests
             Values = values,
         };
 
-        var plan = ShardPlanner.Plan("job", "team/model", "team/model.pt", 4096, description, new() { ChunkBytes = 1024 });
+        var plan = ShardPlanner.Plan("job", "team/model", [("team/model.pt", 4096)], description, new() { ChunkBytes = 1024 });
 
         Assert.Equal(("job", "team/model", 1024), (plan.Job, plan.Name, plan.ChunkBytes));
-        Assert.Equal(new("team/model.pt", 4096, "torch-zip"), plan.Source);
+        Assert.Equal([new("team/model.pt", 4096, "torch-zip")], plan.Sources);
         Assert.Equal((metadata, values), (plan.Metadata, plan.Values));
     }
 
