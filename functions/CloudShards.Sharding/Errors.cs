@@ -32,6 +32,9 @@ internal static class Errors
         CheckpointError.Truncated,
         $"The set of `{index}` lacks {string.Join(", ", missing.Select(file => $"`{file}`"))}. Upload every file that the index names beside it.");
 
+    public static CheckpointFormatException InFileOfSet(string file, CheckpointFormatException refusal) => new(
+        refusal.Error, $"In the set's file `{file}`: {refusal.Message}", refusal.Offset, refusal.Tensor, refusal);
+
     public static CheckpointFormatException IndexTooLong(string index, long bytes, int limit) => new(
         CheckpointError.LimitExceeded,
         $"The index `{index}` has {bytes:N0} bytes, above the limit of {limit:N0}. If it is trusted, raise `CheckpointLimits.{nameof(CheckpointLimits.MaxHeaderBytes)}`.");

@@ -40,7 +40,7 @@ public sealed record CheckpointFiles(ImmutableArray<ICheckpointSource> Sources, 
         await Parallel.ForAsync(0, sources.Length, parallel, async (i, token) =>
         {
             sources[i] = await open(parsed.Files[i], token).ConfigureAwait(false) ?? throw Errors.SetIncomplete(index.Path, [parsed.Files[i]]);
-            descriptions[i] = await CheckpointProbe.DescribeAsync(sources[i], limits, token).ConfigureAwait(false);
+            descriptions[i] = await DescribeMemberAsync(sources[i], limits, token).ConfigureAwait(false);
         }).ConfigureAwait(false);
         return new([.. sources], parsed.Combine(descriptions), index);
     }
@@ -60,5 +60,18 @@ public sealed record CheckpointFiles(ImmutableArray<ICheckpointSource> Sources, 
         var utf8 = new byte[index.Length];
         await index.ReadAsync(0, utf8, cancellationToken).ConfigureAwait(false);
         return HuggingFaceIndex.Parse(utf8, limits);
+    }
+
+    private static async Task<CheckpointDescription> DescribeMemberAsync(
+        ICheckpointSource file, CheckpointLimits? limits, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await CheckpointProbe.DescribeAsync(file, limits, cancellationToken).ConfigureAwait(false);
+        }
+        catch (CheckpointFormatException refusal)
+        {
+            throw Errors.InFileOfSet(file.Path, refusal);
+        }
     }
 }

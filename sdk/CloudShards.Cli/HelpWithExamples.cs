@@ -1,0 +1,29 @@
+using System.CommandLine;
+using System.CommandLine.Help;
+using System.CommandLine.Invocation;
+
+namespace CloudShards.Cli;
+
+/// <summary>The usual help, and examples below it.</summary>
+internal sealed class HelpWithExamples(HelpAction help) : SynchronousCommandLineAction
+{
+    private const string Examples = """
+        Examples:
+          cloudshards inspect model.safetensors                     a tree of modules with their tensors
+          cloudshards inspect llama-3-8b/                           the checkpoint in a folder, of one file or of many
+          cloudshards inspect --json checkpoint.pt                  for programs
+          cloudshards inspect --digests model.pt                    with the SHA-256 of each tensor, for which the whole file is read
+          cloudshards inspect "https://ACCOUNT.blob.core.windows.net/checkpoints/model.safetensors"
+
+        Exit codes: 0 done, 1 not found or not permitted, 2 the file is refused, 130 interrupted.
+
+        """;
+
+    /// <inheritdoc/>
+    public override int Invoke(ParseResult parseResult)
+    {
+        var code = help.Invoke(parseResult);
+        parseResult.InvocationConfiguration.Output.WriteLine(Examples);
+        return code;
+    }
+}

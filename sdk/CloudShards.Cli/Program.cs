@@ -1,0 +1,7 @@
+using System.Text;
+using CloudShards.Cli;
+
+// Console.Out writes through at every line; a checkpoint may have hundreds of thousands.
+const int OutputBytes = 64 << 10;
+await using var output = new StreamWriter(Console.OpenStandardOutput(), new UTF8Encoding(encoderShouldEmitUTF8Identifier: false), OutputBytes);
+return await CommandLine.RunAsync(args, output, Console.Error, CancellationToken.None);
