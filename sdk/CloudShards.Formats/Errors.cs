@@ -233,6 +233,9 @@ internal static class Errors
         $"A tensor of shape {shape} with strides [{string.Join(", ", strides)}] from element {start} on does not lie within its storage `{key}`. {SaveAgain}.",
         offset);
 
+    public static CheckpointFormatException StridesForSizes(int sizes, int strides, long offset) => new(
+        CheckpointError.BadTensor, $"A tensor has {sizes:N0} sizes and {strides:N0} strides, expected as many. {SaveAgain}.", offset);
+
     public static CheckpointFormatException BadSizeOrStride(long offset) => new(
         CheckpointError.BadTensor, $"A tensor's size or stride is not a whole number from 0 to 2^63 - 1. {SaveAgain}.", offset);
 
@@ -242,6 +245,11 @@ internal static class Errors
     public static CheckpointFormatException TensorInObject(string name, string type) => new(
         CheckpointError.Unsupported,
         $"`{name}` is an instance of `{type}` that holds tensors, whose names would be a guess. {SaveAgain} with its `state_dict()` in its place.",
+        tensor: name);
+
+    public static CheckpointFormatException ValueTooDeep(string name, int limit) => new(
+        CheckpointError.LimitExceeded,
+        $"The value `{name}` is a list of more than {limit} lists within each other. {SaveAgain} without it.",
         tensor: name);
 
     public static CheckpointFormatException UnsupportedKey(string path) => new(

@@ -9,13 +9,13 @@ namespace CloudShards.Formats.Torch;
 internal static class TorchTensors
 {
     /// <summary><c>_rebuild_tensor[_v2](storage, offset, size, stride[, requires_grad, hooks[, metadata]])</c>.</summary>
-    public static TorchTensor Rebuild(List<PickleNode> args, CheckpointLimits limits, long offset) =>
+    public static TorchTensor Rebuild(List<PickleNode> args, PickleBudget budget, long offset) =>
         args is [TorchStorage { DType: { } dtype } storage, PickleInteger first, PickleSequence size, PickleSequence stride, .. { Count: 0 or 2 or 3 } rest]
-            ? View(storage, dtype, first, size, stride, Transform(rest is [_, _, var metadata] ? metadata : null, offset), limits, offset)
+            ? View(storage, dtype, first, size, stride, Transform(rest is [_, _, var metadata] ? metadata : null, offset), budget, offset)
             : throw Errors.BadArguments("torch._utils._rebuild_tensor_v2", offset);
 
     /// <summary><c>_rebuild_tensor_v3(storage, offset, size, stride, requires_grad, hooks, dtype[, metadata])</c>, for dtypes without a storage class.</summary>
-    public static TorchTensor RebuildV3(List<PickleNode> args, CheckpointLimits limits, long offset)
+    public static TorchTensor RebuildV3(List<PickleNode> args, PickleBudget budget, long offset)
     {
         if (args is not [TorchStorage storage, PickleInteger first, PickleSequence size, PickleSequence stride, _, _, PickleGlobal type, .. { Count: <= 1 } rest])
         {
@@ -23,7 +23,7 @@ internal static class TorchTensors
         }
 
         return TorchGlobals.TryGetDType(type, out var dtype)
-            ? View(storage, dtype, first, size, stride, Transform(rest is [var metadata] ? metadata : null, offset), limits, offset)
+            ? View(storage, dtype, first, size, stride, Transform(rest is [var metadata] ? metadata : null, offset), budget, offset)
             : throw Errors.UnknownTorchDType(type.FullName, offset);
     }
 
@@ -34,17 +34,24 @@ internal static class TorchTensors
         PickleSequence size,
         PickleSequence stride,
         ElementTransform transform,
-        CheckpointLimits limits,
+        PickleBudget budget,
         long offset)
     {
-        if (size.Items.Count > limits.MaxRank)
+        var rank = size.Items.Count;
+        if (rank > budget.Limits.MaxRank)
         {
-            throw Errors.LimitExceeded("the dimensions of a tensor", size.Items.Count, limits.MaxRank, nameof(limits.MaxRank));
+            throw Errors.LimitExceeded("the dimensions of a tensor", rank, budget.Limits.MaxRank, nameof(budget.Limits.MaxRank));
         }
 
+        if (stride.Items.Count != rank)
+        {
+            throw Errors.StridesForSizes(rank, stride.Items.Count, offset);
+        }
+
+        budget.Spend(PickleBudget.Tensor + (2 * rank));
         var sizes = Numbers(size, offset);
         var strides = Numbers(stride, offset);
-        if (sizes.Length != strides.Length || !first.TryGetInt64(out var start) || start < 0)
+        if (!first.TryGetInt64(out var start) || start < 0)
         {
             throw Errors.BadGeometry(new TensorShape(sizes), strides, first.Value, storage.Key, offset);
         }
@@ -58,7 +65,7 @@ internal static class TorchTensors
         var layout = new TensorLayout
         {
             Extent = new(0, storage.Bytes),
-            ElementOffset = start,
+            ElementOffset = shape.Sizes.Contains(0) ? 0 : start,
             Strides = strides,
             Transform = transform,
         };
@@ -67,9 +74,10 @@ internal static class TorchTensors
 
     private static bool Fits(TensorShape shape, ImmutableArray<long> strides, long start, long elements)
     {
+        // PyTorch lets an empty tensor begin anywhere: x[4:, 3:] of four rows keeps an offset beyond its storage.
         if (shape.Sizes.Contains(0))
         {
-            return start <= elements;
+            return true;
         }
 
         Int128 last = start;

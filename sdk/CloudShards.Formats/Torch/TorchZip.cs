@@ -29,18 +29,20 @@ internal static class TorchZip
         var root = PickleMachine.Run(Content(pickle, structure[0].Span), content.Offset, limits);
         var (tensors, values) = StateDictWalk.Run(root, limits);
 
-        var records = Records(directory, tensors);
+        var recordOf = tensors.ConvertAll(named => Record(directory, named.Name, named.Tensor));
+        ImmutableArray<ZipEntry> records = [.. recordOf.Distinct(ReferenceEqualityComparer.Instance).Cast<ZipEntry>()];
         var headers = new ByteRequest([.. records.Select(record => record.HeaderRange)]);
         if (records.Length > 0)
         {
             yield return headers;
         }
 
-        var places = records.Select((record, i) => KeyValuePair.Create(record, record.Locate(headers[i].Span))).ToDictionary();
+        var places = new Dictionary<ZipEntry, ByteRange>(
+            records.Select((record, i) => KeyValuePair.Create(record, record.Locate(headers[i].Span))), ReferenceEqualityComparer.Instance);
         var description = new CheckpointDescription
         {
             Format = CheckpointFormat.TorchZip,
-            Tensors = [.. tensors.Select(named => Place(named.Name, named.Tensor, places[Record(directory, named.Name, named.Tensor)], transform))],
+            Tensors = [.. tensors.Select((named, i) => Place(named.Name, named.Tensor, places[recordOf[i]], transform))],
             Values = values.ToElement(),
         };
         BoundExpansion(description.Tensors, fileLength, limits);
@@ -78,9 +80,6 @@ internal static class TorchZip
         record.SequenceEqual("little"u8) ? ElementTransform.None
         : record.SequenceEqual("big"u8) ? ElementTransform.SwapBytes
         : throw Errors.UnknownByteOrder(offset);
-
-    private static ImmutableArray<ZipEntry> Records(ZipDirectory directory, List<(string Name, TorchTensor Tensor)> tensors) =>
-        [.. tensors.Select(named => Record(directory, named.Name, named.Tensor)).Distinct(ReferenceEqualityComparer.Instance).Cast<ZipEntry>()];
 
     // What the pickle says of a TorchStorage's size must be what the archive holds: PyTorch 1.13 read past the record where it was not.
     private static ZipEntry Record(ZipDirectory directory, string name, TorchTensor tensor)
