@@ -36,7 +36,7 @@ public enum CheckpointError
 /// <param name="innerException">What revealed the cause, if an exception did.</param>
 public sealed class CheckpointFormatException(
     CheckpointError error, string message, long? offset = null, string? tensor = null, Exception? innerException = null)
-    : FormatException(message, innerException)
+    : FormatException(Shortened(message), innerException)
 {
     /// <summary>The cause.</summary>
     public CheckpointError Error { get; } = error;
@@ -46,4 +46,12 @@ public sealed class CheckpointFormatException(
 
     /// <summary>The tensor concerned, where there is one.</summary>
     public string? Tensor { get; } = tensor;
+
+    // A message goes into logs and a status document, and the names in it are as long as the file likes. What to do stands at its end.
+    private static string Shortened(string message)
+    {
+        const int Begin = 1500;
+        const int End = 500;
+        return message.Length <= Begin + End ? message : $"{message.AsSpan(0, Begin)}…{message.AsSpan(message.Length - End)}";
+    }
 }

@@ -15,6 +15,12 @@ public sealed record CheckpointLimits
     /// <summary>Bytes of a pickle. Real ones take 100 to 200 bytes a tensor.</summary>
     public int MaxPickleBytes { get; init; } = 64 << 20;
 
+    /// <summary>
+    /// Objects that a pickle makes, remembers or copies; large ones count several times, so that each takes at most about 100 bytes of memory. Real
+    /// pickles have about 60 a tensor.
+    /// </summary>
+    public int MaxPickleObjects { get; init; } = 16 << 20;
+
     /// <summary>Bytes of a zip's central directory. Real ones take about 70 bytes a tensor.</summary>
     public int MaxDirectoryBytes { get; init; } = 64 << 20;
 
@@ -35,6 +41,9 @@ public sealed record CheckpointLimits
 
     /// <summary>Characters of a tensor's or value's name, dots included.</summary>
     public int MaxNameLength { get; init; } = 65_536;
+
+    /// <summary>Characters of all names together: keys may be repeated in many of them. Real ones take 14 million for 232,670 tensors.</summary>
+    public int MaxTotalNameLength { get; init; } = 64 << 20;
 
     /// <summary>Containers within containers.</summary>
     public int MaxDepth { get; init; } = 256;

@@ -258,6 +258,9 @@ internal static class Errors
         $"A tensor of shape {shape} with strides [{string.Join(", ", strides)}] from element {start} on does not lie within its storage `{key}`. {SaveAgain}.",
         offset);
 
+    public static CheckpointFormatException StridesForSizes(int sizes, int strides, long offset) => new(
+        CheckpointError.BadTensor, $"A tensor has {sizes:N0} sizes and {strides:N0} strides, expected as many. {SaveAgain}.", offset);
+
     public static CheckpointFormatException BadSizeOrStride(long offset) => new(
         CheckpointError.BadTensor, $"A tensor's size or stride is not a whole number from 0 to 2^63 - 1. {SaveAgain}.", offset);
 
@@ -305,6 +308,11 @@ internal static class Errors
         CheckpointError.Unsupported,
         $"The scales or zero points of the quantised tensor `{tensor}` are not one contiguous row of numbers. {SaveAgain} with the tensor dequantised.",
         tensor: tensor);
+
+    public static CheckpointFormatException ValueTooDeep(string name, int limit) => new(
+        CheckpointError.LimitExceeded,
+        $"The value `{name}` is a list of more than {limit} lists within each other. {SaveAgain} without it.",
+        tensor: name);
 
     public static CheckpointFormatException UnsupportedKey(string path) => new(
         CheckpointError.BadName,

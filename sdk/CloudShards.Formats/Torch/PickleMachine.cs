@@ -5,16 +5,19 @@ namespace CloudShards.Formats.Torch;
 /// <summary>
 /// Runs a pickle as data. It has a stack, marks and a memo, all of <see cref="PickleNode"/>s; a global is a name, a call of one is a
 /// lookup in <see cref="TorchGlobals"/>. Nothing named by the pickle is ever loaded, called or looked up anywhere else. Memory grows with the
-/// pickle's length only, never with a number in it.
+/// pickle's length only, never with a number in it, and is bounded by a <see cref="PickleBudget"/>.
 /// </summary>
 internal ref struct PickleMachine
 {
     private const int HighestProtocol = 5;
 
+    // Most numbers of a checkpoint are sizes, strides and offsets below this.
+    private static readonly PickleInteger[] SmallIntegers = [.. Enumerable.Range(0, 1025).Select(value => new PickleInteger(value))];
+
     private readonly List<PickleNode> _stack = [];
     private readonly List<int> _marks = [];
     private readonly Dictionary<uint, PickleNode> _memo = [];
-    private readonly CheckpointLimits _limits;
+    private readonly PickleBudget _budget;
     private readonly PersistentLoad _persistent;
     private PickleReader _reader;
     private long _at;
@@ -22,14 +25,14 @@ internal ref struct PickleMachine
     private PickleMachine(ReadOnlySpan<byte> pickle, long start, CheckpointLimits limits, PersistentLoad persistent)
     {
         _reader = new(pickle, start);
-        _limits = limits;
+        _budget = new(limits);
         _persistent = persistent;
     }
 
     /// <summary>Runs a pickle to its STOP; bytes after STOP are not looked at.</summary>
     /// <param name="pickle">The pickle.</param>
     /// <param name="start">The byte of the file at which it begins.</param>
-    /// <param name="limits">Bounds on the tensors it describes.</param>
+    /// <param name="limits">Bounds on what it makes.</param>
     /// <param name="persistent">What a persistent id stands for; null for those of <c>torch.save</c>.</param>
     /// <returns>What the pickle leaves, and how many bytes it has.</returns>
     public static (PickleNode Root, int Length) Run(
@@ -68,7 +71,8 @@ internal ref struct PickleMachine
             PickleOpcode.BinInt1 => Integer(_reader.ReadByte()),
             PickleOpcode.BinInt2 => Integer(_reader.ReadUInt16()),
             PickleOpcode.Long1 => new PickleInteger(_reader.ReadLong(_reader.ReadByte())),
-            PickleOpcode.Long4 => new PickleInteger(_reader.ReadLong(_reader.ReadInt32())),
+            PickleOpcode.Long4 => new PickleInteger(_reader.ReadLong(_reader.ReadSignedLength())),
+            PickleOpcode.Int when _reader.TryReadBoolean(out var truth) => truth ? PickleBool.True : PickleBool.False,
             PickleOpcode.Int => new PickleInteger(_reader.ReadDecimal(isLong: false)),
             PickleOpcode.Long => new PickleInteger(_reader.ReadDecimal(isLong: true)),
             PickleOpcode.BinFloat => new PickleFloat(_reader.ReadDouble()),
@@ -76,7 +80,7 @@ internal ref struct PickleMachine
             PickleOpcode.BinUnicode => new PickleText(_reader.ReadText(_reader.ReadUInt32())),
             PickleOpcode.BinUnicode8 => new PickleText(_reader.ReadText(_reader.ReadUInt64())),
             PickleOpcode.ShortBinString => new PickleText(_reader.ReadPython2String(_reader.ReadByte())),
-            PickleOpcode.BinString => new PickleText(_reader.ReadPython2String((ulong)Math.Max(0, _reader.ReadInt32()))),
+            PickleOpcode.BinString => new PickleText(_reader.ReadPython2String(_reader.ReadSignedLength())),
             PickleOpcode.ShortBinBytes => new PickleBytes(_reader.ReadBytes(_reader.ReadByte())),
             PickleOpcode.BinBytes => new PickleBytes(_reader.ReadBytes(_reader.ReadUInt32())),
             PickleOpcode.BinBytes8 or PickleOpcode.ByteArray8 => new PickleBytes(_reader.ReadBytes(_reader.ReadUInt64())),
@@ -84,7 +88,7 @@ internal ref struct PickleMachine
         };
         if (literal is not null)
         {
-            _stack.Add(literal);
+            Push(literal);
         }
 
         return literal is not null;
@@ -95,7 +99,7 @@ internal ref struct PickleMachine
         switch (opcode)
         {
             case PickleOpcode.EmptyDict:
-                _stack.Add(new PickleDict());
+                PushDict();
                 return true;
             case PickleOpcode.EmptyList:
                 PushSequence(PickleSequence.Kind.List, []);
@@ -120,9 +124,7 @@ internal ref struct PickleMachine
                 return true;
             case PickleOpcode.Dict:
                 var items = PopToMark();
-                var dict = new PickleDict();
-                _stack.Add(dict);
-                SetItems(dict, items);
+                SetItems(PushDict(), items);
                 return true;
             case PickleOpcode.Append:
                 AddItems(PopLast(1));
@@ -149,7 +151,7 @@ internal ref struct PickleMachine
         {
             case PickleOpcode.Mark:
                 _marks.Add(_stack.Count);
-                _stack.Add(PickleMark.Instance);
+                Push(PickleMark.Instance);
                 return true;
             case PickleOpcode.Pop when Top() is PickleMark:
             case PickleOpcode.PopMark:
@@ -159,22 +161,22 @@ internal ref struct PickleMachine
                 Pop();
                 return true;
             case PickleOpcode.Dup:
-                _stack.Add(Item());
+                Push(Item());
                 return true;
             case PickleOpcode.BinPut:
-                _memo[_reader.ReadByte()] = Item();
+                Remember(_reader.ReadByte());
                 return true;
             case PickleOpcode.LongBinPut:
-                _memo[_reader.ReadUInt32()] = Item();
+                Remember(_reader.ReadUInt32());
                 return true;
             case PickleOpcode.Memoize:
-                _memo[(uint)_memo.Count] = Item();
+                Remember((uint)_memo.Count);
                 return true;
             case PickleOpcode.BinGet:
-                _stack.Add(Recall(_reader.ReadByte()));
+                Push(Recall(_reader.ReadByte()));
                 return true;
             case PickleOpcode.LongBinGet:
-                _stack.Add(Recall(_reader.ReadUInt32()));
+                Push(Recall(_reader.ReadUInt32()));
                 return true;
             case PickleOpcode.Proto:
                 var protocol = _reader.ReadByte();
@@ -193,30 +195,33 @@ internal ref struct PickleMachine
         switch (opcode)
         {
             case PickleOpcode.Global:
-                _stack.Add(TorchGlobals.Admit(new(_reader.ReadTextLine(), _reader.ReadTextLine()), _at));
+                PushGlobal(_reader.ReadTextLine(), _reader.ReadTextLine());
                 return true;
             case PickleOpcode.StackGlobal:
                 var names = PopLast(2);
-                _stack.Add(names is [PickleText module, PickleText name]
-                    ? TorchGlobals.Admit(new(module.Value, name.Value), _at)
-                    : throw Errors.BadPickle("STACK_GLOBAL wants two texts", _at));
+                if (names is not [PickleText module, PickleText name])
+                {
+                    throw Errors.BadPickle("STACK_GLOBAL wants two texts", _at);
+                }
+
+                PushGlobal(module.Value, name.Value);
                 return true;
             case PickleOpcode.Reduce or PickleOpcode.NewObj:
                 var call = PopLast(2);
-                _stack.Add(TorchObjects.Create(call[0], call[1], _limits, _at));
+                Push(TorchObjects.Create(call[0], call[1], _budget, _at));
                 return true;
             case PickleOpcode.NewObjEx:
                 var parts = PopLast(3);
-                var instance = TorchObjects.Create(parts[0], parts[1], _limits, _at);
+                var instance = TorchObjects.Create(parts[0], parts[1], _budget, _at);
                 (instance as PickleObject)?.Parts.Add(parts[2]);
-                _stack.Add(instance);
+                Push(instance);
                 return true;
             case PickleOpcode.Build:
                 var state = Pop();
                 TorchObjects.Build(Top(), state, _at);
                 return true;
             case PickleOpcode.BinPersId:
-                _stack.Add(_persistent(Pop(), _at));
+                Push(_persistent(Pop(), _at));
                 return true;
             default:
                 return false;
@@ -266,23 +271,65 @@ internal ref struct PickleMachine
         }
     }
 
+    private readonly void Push(PickleNode node)
+    {
+        _budget.Spend(1);
+        _stack.Add(node);
+    }
+
+    private readonly void Remember(uint slot)
+    {
+        _budget.Spend(1);
+        _memo[slot] = Item();
+    }
+
     private readonly PickleNode Recall(uint slot) =>
         _memo.TryGetValue(slot, out var node) ? node : throw Errors.BadPickle($"the memo has no slot {slot}", _at);
 
-    private readonly void PushSequence(PickleSequence.Kind kind, List<PickleNode> items) => _stack.Add(new PickleSequence(kind, items));
+    private readonly void PushSequence(PickleSequence.Kind kind, List<PickleNode> items)
+    {
+        _budget.Spend(PickleBudget.Container);
+        Push(new PickleSequence(kind, items));
+    }
+
+    private readonly PickleDict PushDict()
+    {
+        _budget.Spend(PickleBudget.Container);
+        var dict = new PickleDict();
+        Push(dict);
+        return dict;
+    }
+
+    private readonly void PushGlobal(string module, string name)
+    {
+        _budget.Spend(PickleBudget.Global);
+        Push(TorchGlobals.Admit(new(module, name), _at));
+    }
 
     private readonly PickleNode Top() => _stack.Count > 0 ? _stack[^1] : throw Errors.BadPickle("the stack is empty", _at);
 
     // A mark is a place, not a value: it can be neither copied nor remembered.
     private readonly PickleNode Item() => Top() is var top and not PickleMark ? top : throw Errors.BadPickle("a mark where a value should be", _at);
 
-    private readonly PickleNode Pop() => PopLast(1)[0];
+    private readonly PickleNode Pop()
+    {
+        if (_stack.Count == Floor())
+        {
+            throw Errors.BadPickle("the stack is empty", _at);
+        }
+
+        var top = _stack[^1];
+        _stack.RemoveAt(_stack.Count - 1);
+        return top;
+    }
 
     private readonly List<PickleNode> PopLast(int count)
     {
-        var floor = _marks.Count > 0 ? _marks[^1] + 1 : 0;
-        return _stack.Count - count >= floor ? TakeFrom(_stack.Count - count) : throw Errors.BadPickle("the stack is empty", _at);
+        return _stack.Count - count >= Floor() ? TakeFrom(_stack.Count - count) : throw Errors.BadPickle("the stack is empty", _at);
     }
+
+    // What lies under the last mark cannot be reached.
+    private readonly int Floor() => _marks.Count > 0 ? _marks[^1] + 1 : 0;
 
     private readonly List<PickleNode> PopToMark()
     {
@@ -304,7 +351,7 @@ internal ref struct PickleMachine
         return items;
     }
 
-    private static PickleInteger Integer(long value) => new(new BigInteger(value));
+    private static PickleInteger Integer(long value) => value >= 0 && value < SmallIntegers.Length ? SmallIntegers[value] : new(new BigInteger(value));
 
     private static string Name(PickleNode node) => node.GetType().Name.Replace("Pickle", "", StringComparison.Ordinal).ToLowerInvariant();
 }

@@ -89,7 +89,7 @@ internal sealed class PickleGlobal(string module, string name) : PickleNode
 
     public string Name { get; } = name;
 
-    public string FullName => $"{Module}.{Name}";
+    public string FullName { get; } = $"{module}.{name}";
 }
 
 /// <summary>An instance of a class: its parts are kept, and nothing is done with them.</summary>

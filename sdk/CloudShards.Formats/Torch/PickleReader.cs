@@ -38,11 +38,29 @@ internal ref struct PickleReader(ReadOnlySpan<byte> pickle, long start)
 
     public double ReadDouble() => BinaryPrimitives.ReadDoubleBigEndian(Take(sizeof(double)));
 
-    /// <summary>Two's complement, little-endian, of <paramref name="length"/> bytes; none is zero.</summary>
-    public BigInteger ReadLong(long length)
+    /// <summary>A length that is written as a signed number.</summary>
+    public uint ReadSignedLength()
     {
         var at = Offset;
-        return length is >= 0 and <= MaxDigits ? new BigInteger(Take((ulong)length)) : throw Errors.NumberTooLong(length, at);
+        var length = ReadInt32();
+        return length >= 0 ? (uint)length : throw Errors.BadPickle("a length below zero", at);
+    }
+
+    /// <summary>Reads a truth value of protocol 1, the number <c>00</c> or <c>01</c>; returns false, and reads nothing, before another number.</summary>
+    public bool TryReadBoolean(out bool value)
+    {
+        var rest = _pickle[_position..];
+        value = rest.StartsWith("01\n"u8);
+        var found = value || rest.StartsWith("00\n"u8);
+        _position += found ? 3 : 0;
+        return found;
+    }
+
+    /// <summary>Two's complement, little-endian, of <paramref name="length"/> bytes; none is zero.</summary>
+    public BigInteger ReadLong(uint length)
+    {
+        var at = Offset;
+        return length <= MaxDigits ? new BigInteger(Take(length)) : throw Errors.NumberTooLong(length, at);
     }
 
     /// <summary>A decimal number and a newline; protocol 1 ends it with <c>L</c> where it is a long.</summary>

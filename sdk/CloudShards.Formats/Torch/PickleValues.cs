@@ -10,6 +10,14 @@ namespace CloudShards.Formats.Torch;
 /// </summary>
 internal sealed class PickleValues : IDisposable
 {
+    // Readers of JSON, this library's manifests among them, bound its depth at 64; a list of a checkpoint has two or three levels.
+    private const int MaxDepth = 32;
+
+    // What an escape takes beyond the one byte of a character that needs none.
+    private const long EscapeBytes = 5;
+
+    private static readonly SearchValues<char> Unescaped = SearchValues.Create([.. Enumerable.Range(' ', '~' - ' ' + 1).Select(c => (char)c)]);
+
     private readonly CheckpointLimits _limits;
     private readonly HashSet<string> _names = new(StringComparer.Ordinal);
     private readonly ArrayBufferWriter<byte> _json = new();
@@ -22,12 +30,15 @@ internal sealed class PickleValues : IDisposable
         _writer.WriteStartObject();
     }
 
+    /// <summary>Number of values so far, a list counting once.</summary>
+    public int Count => _names.Count;
+
     /// <summary>Adds a leaf, or a list of lists of leaves.</summary>
     /// <exception cref="CheckpointFormatException">The name is taken, or the values take more than the limit.</exception>
     public void Add(string name, PickleNode value)
     {
         WriteName(name);
-        Write(value);
+        Write(name, value);
     }
 
     /// <summary>Adds how a quantised tensor's integers stand for numbers.</summary>
@@ -38,13 +49,13 @@ internal sealed class PickleValues : IDisposable
         _writer.WriteStartObject("$quantized");
         _writer.WriteString("scheme", tensor.Scheme);
         _writer.WritePropertyName("scale");
-        Write(scale);
+        Write(name, scale);
         _writer.WritePropertyName("zero_point");
-        Write(zeroPoint);
+        Write(name, zeroPoint);
         if (tensor.Axis is { } axis)
         {
             _writer.WritePropertyName("axis");
-            Write(axis);
+            Write(name, axis);
         }
 
         _writer.WriteEndObject();
@@ -73,7 +84,7 @@ internal sealed class PickleValues : IDisposable
     }
 
     // Depth first without recursion; the walk that calls this has bounded the number of leaves.
-    private void Write(PickleNode root)
+    private void Write(string name, PickleNode root)
     {
         var open = new Stack<IEnumerator<PickleNode>>();
         Begin(root);
@@ -94,9 +105,9 @@ internal sealed class PickleValues : IDisposable
         {
             if (node is PickleSequence sequence)
             {
-                if (open.Count == _limits.MaxDepth)
+                if (open.Count == MaxDepth)
                 {
-                    throw Errors.LimitExceeded("the lists within lists", open.Count + 1L, _limits.MaxDepth, nameof(_limits.MaxDepth));
+                    throw Errors.ValueTooDeep(name, MaxDepth);
                 }
 
                 _writer.WriteStartArray();
@@ -107,11 +118,16 @@ internal sealed class PickleValues : IDisposable
                 WriteLeaf(node);
             }
 
-            if (_json.WrittenCount + _writer.BytesPending > _limits.MaxValueBytes)
-            {
-                throw Errors.LimitExceeded(
-                    "the values' bytes", _json.WrittenCount + _writer.BytesPending, _limits.MaxValueBytes, nameof(_limits.MaxValueBytes));
-            }
+            Bound(0);
+        }
+    }
+
+    private void Bound(long more)
+    {
+        var bytes = _json.WrittenCount + _writer.BytesPending + more;
+        if (bytes > _limits.MaxValueBytes)
+        {
+            throw Errors.LimitExceeded("the values' bytes", bytes, _limits.MaxValueBytes, nameof(_limits.MaxValueBytes));
         }
     }
 
@@ -132,6 +148,7 @@ internal sealed class PickleValues : IDisposable
                 WriteFloat(number.Value);
                 break;
             case PickleText text:
+                Bound(text.Value.Length + (EscapeBytes * (text.Value.Length - text.Value.AsSpan().CountAny(Unescaped))));
                 _writer.WriteStringValue(text.Value);
                 break;
             case PickleDict:
@@ -166,6 +183,7 @@ internal sealed class PickleValues : IDisposable
         switch (node)
         {
             case PickleBytes bytes:
+                Bound(bytes.Value.Length);
                 _writer.WriteBase64String("$bytes", bytes.Value);
                 break;
             case PickleComplex complex:

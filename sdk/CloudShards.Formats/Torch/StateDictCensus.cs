@@ -2,7 +2,8 @@ namespace CloudShards.Formats.Torch;
 
 /// <summary>
 /// Counts what lies under each container of a pickle, each container once, so that a walk can know beforehand how much it will list: a
-/// memo can make ten containers hold 10^30 paths. Counts saturate; a container that holds itself counts as nothing where it recurs.
+/// memo can make ten containers hold 10^30 paths. Counts saturate; a container that holds itself counts as nothing where it recurs, so that among
+/// containers which hold each other a count may be too low.
 /// </summary>
 internal sealed class StateDictCensus
 {
@@ -15,7 +16,11 @@ internal sealed class StateDictCensus
         // Post-order without recursion: a container is visited, its parts are, and on the second sight it is counted.
         var pending = new Stack<(PickleNode Node, bool PartsDone)>();
         var open = new HashSet<PickleNode>(ReferenceEqualityComparer.Instance);
-        pending.Push((root, false));
+        if (IsContainer(root))
+        {
+            pending.Push((root, false));
+        }
+
         while (pending.TryPop(out var visit))
         {
             if (visit.PartsDone)
@@ -23,10 +28,10 @@ internal sealed class StateDictCensus
                 _tallies[visit.Node] = Count(visit.Node);
                 open.Remove(visit.Node);
             }
-            else if (IsContainer(visit.Node) && !_tallies.ContainsKey(visit.Node) && open.Add(visit.Node))
+            else if (!_tallies.ContainsKey(visit.Node) && open.Add(visit.Node))
             {
                 pending.Push((visit.Node, true));
-                foreach (var part in Parts(visit.Node))
+                foreach (var part in Parts(visit.Node).Where(IsContainer))
                 {
                     pending.Push((part, false));
                 }

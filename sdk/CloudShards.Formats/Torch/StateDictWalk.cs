@@ -5,7 +5,7 @@ namespace CloudShards.Formats.Torch;
 
 /// <summary>
 /// Flattens what a pickle holds into named tensors and named values: keys joined by dots, in the pickle's order. It does not recurse, does not
-/// enter a container within itself, and knows beforehand that what it will list is within bounds.
+/// enter a container within itself, and stops early where what it will list is known to be out of bounds, else at the bounds.
 /// </summary>
 internal sealed class StateDictWalk
 {
@@ -14,20 +14,15 @@ internal sealed class StateDictWalk
     private readonly HashSet<string> _tensorNames = new(StringComparer.Ordinal);
     private readonly PickleValues _values;
     private readonly StringBuilder _path = new();
+    private long _containers;
+    private long _nameLength;
 
     private StateDictWalk(PickleNode root, int pickleBytes, CheckpointLimits limits)
     {
         (_limits, _census, _values) = (limits, new(root), new(limits));
         var total = _census[root];
-        if (total.Tensors > limits.MaxTensors)
-        {
-            throw Errors.LimitExceeded("the number of tensors", total.Tensors, limits.MaxTensors, nameof(limits.MaxTensors));
-        }
-
-        if (total.Values > limits.MaxValues)
-        {
-            throw Errors.LimitExceeded("the number of values", total.Values, limits.MaxValues, nameof(limits.MaxValues));
-        }
+        BoundTensors(total.Tensors);
+        BoundValues(total.Values);
 
         // Each leaf took a byte of the pickle at least. Far more paths than bytes come from containers that are listed under many names.
         if (total.Tensors + total.Values > (long)pickleBytes * limits.MaxExpansion)
@@ -80,6 +75,7 @@ internal sealed class StateDictWalk
 
             var (key, child) = frame.Children.Current;
             _path.Append(frame.IsRoot ? "" : ".").Append(key);
+            BoundNames(key.Length + 1);
             if (_path.Length > _limits.MaxNameLength)
             {
                 throw Errors.LimitExceeded("the characters of a name", _path.Length, _limits.MaxNameLength, nameof(_limits.MaxNameLength));
@@ -96,6 +92,7 @@ internal sealed class StateDictWalk
             }
             else if (ancestors.Add(node))
             {
+                BoundContainers();
                 if (node is TorchSparse)
                 {
                     _values.Add(_path.ToString(), node);
@@ -123,6 +120,7 @@ internal sealed class StateDictWalk
 
     private void Leaf(PickleNode node)
     {
+        BoundNames(_path.Length);
         var name = _path.ToString();
         switch (node)
         {
@@ -133,6 +131,7 @@ internal sealed class StateDictWalk
                 }
 
                 Tensors.Add((name, tensor));
+                BoundTensors(Tensors.Count);
                 break;
             case TorchStorage:
                 throw Errors.BareStorage(name);
@@ -142,7 +141,44 @@ internal sealed class StateDictWalk
                 break;
             default:
                 _values.Add(name, node);
+                BoundValues(_values.Count);
                 break;
+        }
+    }
+
+    private void BoundTensors(long tensors)
+    {
+        if (tensors > _limits.MaxTensors)
+        {
+            throw Errors.LimitExceeded("the number of tensors", tensors, _limits.MaxTensors, nameof(_limits.MaxTensors));
+        }
+    }
+
+    private void BoundValues(long values)
+    {
+        if (values > _limits.MaxValues)
+        {
+            throw Errors.LimitExceeded("the number of values", values, _limits.MaxValues, nameof(_limits.MaxValues));
+        }
+    }
+
+    // Containers that hold each other can be entered in as many orders as they have, and nothing be found in most of them.
+    private void BoundContainers()
+    {
+        var most = (long)_limits.MaxTensors + _limits.MaxValues;
+        _containers++;
+        if (_containers > most)
+        {
+            throw Errors.LimitExceeded("the containers on all paths", _containers, most, nameof(_limits.MaxValues));
+        }
+    }
+
+    private void BoundNames(int length)
+    {
+        _nameLength += length;
+        if (_nameLength > _limits.MaxTotalNameLength)
+        {
+            throw Errors.LimitExceeded("the characters of all names", _nameLength, _limits.MaxTotalNameLength, nameof(_limits.MaxTotalNameLength));
         }
     }
 

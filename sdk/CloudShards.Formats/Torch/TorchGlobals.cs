@@ -8,6 +8,8 @@ namespace CloudShards.Formats.Torch;
 /// </summary>
 internal static class TorchGlobals
 {
+    private const int MaxNameLength = 1024;
+
     private static readonly FrozenDictionary<string, TorchGlobal> Known = Table().ToFrozenDictionary(StringComparer.Ordinal);
 
     private static readonly FrozenDictionary<string, TensorDType> DTypes = new Dictionary<string, TensorDType>
@@ -80,11 +82,18 @@ internal static class TorchGlobals
     /// <exception cref="CheckpointFormatException">Its module could run code.</exception>
     public static PickleGlobal Admit(PickleGlobal global, long offset)
     {
+        // Names are compared each time they are called, so that a long one would cost as often.
+        if (global.Module.Length + global.Name.Length > MaxNameLength)
+        {
+            throw Errors.BadPickle($"a class or function with a name of {global.Module.Length + global.Name.Length} characters", offset);
+        }
+
         var root = global.Module.Split('.')[0];
         var forbidden = root is "builtins" or "__builtin__" ? !HarmlessBuiltins.Contains(global.Name) : DangerousModules.Contains(root);
 
         // Protocol 4 resolves a dotted name attribute by attribute, from a harmless module to whatever that has imported.
-        var reaches = global.Name.Contains('.', StringComparison.Ordinal) && (Known.ContainsKey(global.FullName) || root is "torch" or "collections" or "numpy" or "_codecs");
+        var path = global.Name.Split('.')[..^1];
+        var reaches = path.Length > 0 && (root is "torch" or "collections" or "numpy" or "_codecs" || path.Any(DangerousModules.Contains));
         return forbidden || reaches ? throw Errors.ForbiddenGlobal(global.FullName, offset) : global;
     }
 

@@ -38,7 +38,7 @@ internal static class TorchLegacy
 
         CheckCounts(pickles.Keys, storages, records, counts);
         foreach (var step in TorchRecords.Describe(
-            CheckpointFormat.TorchLegacy, walk, (_, tensor) => records[tensor.Storage.Key], ElementTransform.None, fileLength, limits))
+            CheckpointFormat.TorchLegacy, walk, tensor => records[tensor.Storage.Key], ElementTransform.None, fileLength, limits))
         {
             yield return step;
         }

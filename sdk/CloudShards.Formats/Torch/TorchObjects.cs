@@ -5,8 +5,11 @@ namespace CloudShards.Formats.Torch;
 /// <summary>What calls, states and persistent ids of a pickle make of plain nodes.</summary>
 internal static class TorchObjects
 {
+    // Keys are decimal numbers: small ones, or addresses.
+    private const int MaxKeyLength = 64;
+
     /// <summary>The result of calling <paramref name="callable"/>: a known shape, or an inert record.</summary>
-    public static PickleNode Create(PickleNode callable, PickleNode arguments, CheckpointLimits limits, long offset)
+    public static PickleNode Create(PickleNode callable, PickleNode arguments, PickleBudget budget, long offset)
     {
         if (callable is not PickleGlobal global)
         {
@@ -25,26 +28,26 @@ internal static class TorchObjects
 
         return TorchGlobals.Meaning(global) switch
         {
-            TorchGlobal.Unknown => new PickleObject(global, arguments),
-            TorchGlobal.Dict => Dict(args, global, offset),
-            TorchGlobal.DefaultDict => Dict([.. args.Skip(1)], global, offset),
-            TorchGlobal.Set => Sequence(PickleSequence.Kind.Set, args, global, offset),
-            TorchGlobal.List => Sequence(PickleSequence.Kind.List, args, global, offset),
-            TorchGlobal.Tuple => Sequence(PickleSequence.Kind.Tuple, args, global, offset),
-            TorchGlobal.ByteArray => ByteArray(args, offset),
+            TorchGlobal.Unknown => Instance(global, arguments, budget),
+            TorchGlobal.Dict => Dict(args, global, budget, offset),
+            TorchGlobal.DefaultDict => Dict([.. args.Skip(1)], global, budget, offset),
+            TorchGlobal.Set => Sequence(PickleSequence.Kind.Set, args, global, budget, offset),
+            TorchGlobal.List => Sequence(PickleSequence.Kind.List, args, global, budget, offset),
+            TorchGlobal.Tuple => Sequence(PickleSequence.Kind.Tuple, args, global, budget, offset),
+            TorchGlobal.ByteArray => ByteArray(args, budget, offset),
             TorchGlobal.Complex => args is [PickleFloat real, PickleFloat imaginary]
                 ? new PickleComplex(real.Value, imaginary.Value)
                 : throw Errors.BadArguments(global.FullName, offset),
-            TorchGlobal.Encode => Encode(args, offset),
-            TorchGlobal.Device => args is [PickleText device, ..] ? device : throw Errors.BadArguments(global.FullName, offset),
-            TorchGlobal.RebuildTensor => TorchTensors.Rebuild(args, limits, offset),
-            TorchGlobal.RebuildTensorV3 => TorchTensors.RebuildV3(args, limits, offset),
+            TorchGlobal.Encode => Encode(args, budget, offset),
+            TorchGlobal.Device => Device(args, global, offset),
+            TorchGlobal.RebuildTensor => TorchTensors.Rebuild(args, budget, offset),
+            TorchGlobal.RebuildTensorV3 => TorchTensors.RebuildV3(args, budget, offset),
             TorchGlobal.RebuildParameter => args is [TorchTensor or TorchQuantised or TorchSparse, ..] ? args[0] : throw Errors.BadArguments(global.FullName, offset),
             TorchGlobal.RebuildFromType => args is [PickleGlobal function, PickleGlobal, PickleSequence inner, ..]
-                ? Create(KnownRebuild(function, offset), inner, limits, offset)
+                ? Create(KnownRebuild(function, offset), inner, budget, offset)
                 : throw Errors.BadArguments(global.FullName, offset),
-            TorchGlobal.RebuildQuantised => TorchTensors.RebuildQuantised(args, limits, offset),
-            TorchGlobal.RebuildSparse => TorchTensors.RebuildSparse(args, offset),
+            TorchGlobal.RebuildQuantised => TorchTensors.RebuildQuantised(args, budget, offset),
+            TorchGlobal.RebuildSparse => TorchTensors.RebuildSparse(args, budget, offset),
             TorchGlobal.Layout => args is [PickleText layout] ? layout : throw Errors.BadArguments(global.FullName, offset),
             TorchGlobal.TypeTag => args is [var tagged, _] ? tagged : throw Errors.BadArguments(global.FullName, offset),
             TorchGlobal.Meta => throw Errors.UnsupportedTensor("meta (it has no bytes)", offset),
@@ -91,6 +94,11 @@ internal static class TorchObjects
     /// <summary>A storage of <paramref name="count"/> elements.</summary>
     public static TorchStorage Storage(PickleGlobal type, string key, string location, PickleInteger count, PickleNode view, long offset)
     {
+        if (key.Length > MaxKeyLength)
+        {
+            throw Errors.BadPickle($"a storage key of {key.Length} characters", offset);
+        }
+
         if (!TorchGlobals.TryGetStorageType(type, out var elements))
         {
             throw Errors.UnknownStorage(type.FullName, offset);
@@ -136,13 +144,19 @@ internal static class TorchObjects
         }
     }
 
+    private static PickleObject Instance(PickleGlobal type, PickleNode arguments, PickleBudget budget)
+    {
+        budget.Spend(PickleBudget.Instance);
+        return new(type, arguments);
+    }
+
     private static PickleGlobal KnownRebuild(PickleGlobal function, long offset) =>
         TorchGlobals.Meaning(function) is TorchGlobal.RebuildTensor or TorchGlobal.RebuildTensorV3 or TorchGlobal.RebuildParameter
             or TorchGlobal.RebuildQuantised or TorchGlobal.RebuildSparse
             ? function
             : throw Errors.UnsupportedTensor($"rebuilt by `{function.FullName}`", offset);
 
-    private static PickleDict Dict(List<PickleNode> args, PickleGlobal global, long offset)
+    private static PickleDict Dict(List<PickleNode> args, PickleGlobal global, PickleBudget budget, long offset)
     {
         var dict = new PickleDict();
         switch (args)
@@ -150,9 +164,12 @@ internal static class TorchObjects
             case []:
                 break;
             case [PickleDict other]:
+                budget.Spend(other.Items.Count);
                 dict.Items.AddRange(other.Items);
                 break;
             case [PickleSequence pairs] when pairs.Items.TrueForAll(pair => pair is PickleSequence { Items.Count: 2 }):
+                budget.Spend(pairs.Items.Count);
+                dict.Items.EnsureCapacity(pairs.Items.Count);
                 dict.Items.AddRange(pairs.Items.Cast<PickleSequence>().Select(pair => KeyValuePair.Create(pair.Items[0], pair.Items[1])));
                 break;
             default:
@@ -162,25 +179,46 @@ internal static class TorchObjects
         return dict;
     }
 
-    private static PickleSequence Sequence(PickleSequence.Kind kind, List<PickleNode> args, PickleGlobal global, long offset) => args switch
+    private static PickleSequence Sequence(PickleSequence.Kind kind, List<PickleNode> args, PickleGlobal global, PickleBudget budget, long offset)
     {
-        [] => new(kind, []),
-        [PickleSequence items] => new(kind, [.. items.Items]),
+        switch (args)
+        {
+            case []:
+                return new(kind, []);
+            case [PickleSequence { Items: var items }]:
+                budget.Spend(items.Count);
+                return new(kind, [.. items]);
+            default:
+                throw Errors.BadArguments(global.FullName, offset);
+        }
+    }
+
+    private static PickleText Device(List<PickleNode> args, PickleGlobal global, long offset) => args switch
+    {
+        [PickleText device] => device,
+        [PickleText device, PickleInteger number] when number.TryGetInt64(out var index) => new($"{device.Value}:{index}"),
         _ => throw Errors.BadArguments(global.FullName, offset),
     };
 
     // bytearray(n) would make n bytes out of a number: only the forms that carry their bytes are known.
-    private static PickleBytes ByteArray(List<PickleNode> args, long offset) => args switch
+    private static PickleBytes ByteArray(List<PickleNode> args, PickleBudget budget, long offset) => args switch
     {
         [] => new([]),
         [PickleBytes bytes] => bytes,
-        [PickleText, PickleText] => Encode(args, offset),
+        [PickleText, PickleText] => Encode(args, budget, offset),
         _ => throw Errors.BadArguments("builtins.bytearray", offset),
     };
 
     // Protocol 2 has no bytes: they are written as Latin-1 text and a call of the codec.
-    private static PickleBytes Encode(List<PickleNode> args, long offset) =>
-        args is [PickleText text, PickleText { Value: "latin1" or "latin-1" }] && !text.Value.AsSpan().ContainsAnyExceptInRange('\0', '\u00ff')
-            ? new(Encoding.Latin1.GetBytes(text.Value))
-            : throw Errors.BadArguments("_codecs.encode", offset);
+    private static PickleBytes Encode(List<PickleNode> args, PickleBudget budget, long offset)
+    {
+        if (args is not [PickleText { Value: var text }, PickleText { Value: "latin1" or "latin-1" }]
+            || text.AsSpan().ContainsAnyExceptInRange('\0', '\u00ff'))
+        {
+            throw Errors.BadArguments("_codecs.encode", offset);
+        }
+
+        budget.SpendBytes(text.Length);
+        return new(Encoding.Latin1.GetBytes(text));
+    }
 }

@@ -18,7 +18,7 @@ internal static class TorchRecords
     public static IEnumerable<ParseStep> Describe(
         CheckpointFormat format,
         StateDictWalk walk,
-        Func<string, TorchTensor, ByteRange> placeOf,
+        Func<TorchTensor, ByteRange> placeOf,
         ElementTransform transform,
         long fileLength,
         CheckpointLimits limits)
@@ -46,9 +46,9 @@ internal static class TorchRecords
         yield return new Parsed(new() { Format = format, Tensors = tensors, Values = walk.Values.ToElement() });
     }
 
-    private static TensorInfo Place(string name, TorchTensor tensor, Func<string, TorchTensor, ByteRange> placeOf, ElementTransform transform)
+    private static TensorInfo Place(string name, TorchTensor tensor, Func<TorchTensor, ByteRange> placeOf, ElementTransform transform)
     {
-        var record = placeOf(name, tensor);
+        var record = placeOf(tensor);
         var swap = tensor.DType.Bits() / (tensor.DType.IsComplex() ? 2 : 1) > 8 ? transform : ElementTransform.None;
         var layout = tensor.Layout with
         {

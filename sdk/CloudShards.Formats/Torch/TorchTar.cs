@@ -58,7 +58,7 @@ internal static class TorchTar
         foreach (var step in TorchRecords.Describe(
             CheckpointFormat.TorchTar,
             StateDictWalk.Run(root, length, limits),
-            (_, tensor) => storages.Places[tensor.Storage.Key],
+            tensor => storages.Places[tensor.Storage.Key],
             ElementTransform.None,
             fileLength,
             limits))
@@ -170,7 +170,7 @@ internal static class TarTensors
             throw Errors.BadTar("its count of tensors is not one", start);
         }
 
-        var tensors = new Dictionary<string, TorchTensor>(StringComparer.Ordinal);
+        var (tensors, budget) = (new Dictionary<string, TorchTensor>(StringComparer.Ordinal), new PickleBudget(limits));
         for (var i = 0L; i < total; i++)
         {
             var offset = start + at;
@@ -192,7 +192,7 @@ internal static class TarTensors
 
             var (sizes, strides) = (Int64s(bytes, rank, ref at, offset), Int64s(bytes, rank, ref at, offset));
             var view = new ViewArguments(storage, Int64s(bytes, 1, ref at, offset).Items[0], sizes, strides);
-            if (!tensors.TryAdd(key.Value.ToString(CultureInfo.InvariantCulture), TorchTensors.View(view, dtype, ElementTransform.None, limits, offset)))
+            if (!tensors.TryAdd(key.Value.ToString(CultureInfo.InvariantCulture), TorchTensors.View(view, dtype, ElementTransform.None, budget, offset)))
             {
                 throw Errors.BadTar($"the tensor `{key.Value}` is there twice", offset);
             }

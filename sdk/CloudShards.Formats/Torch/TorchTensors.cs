@@ -9,13 +9,13 @@ namespace CloudShards.Formats.Torch;
 internal static class TorchTensors
 {
     /// <summary><c>_rebuild_tensor[_v2](storage, offset, size, stride[, requires_grad, hooks[, metadata]])</c>.</summary>
-    public static TorchTensor Rebuild(List<PickleNode> args, CheckpointLimits limits, long offset) =>
+    public static TorchTensor Rebuild(List<PickleNode> args, PickleBudget budget, long offset) =>
         args is [TorchStorage { Type: { DType: { } dtype, IsQuantised: false } } storage, var first, var size, var stride, .. { Count: 0 or 2 or 3 } rest]
-            ? View(new(storage, first, size, stride), dtype, Transform(rest is [_, _, var metadata] ? metadata : null, offset), limits, offset)
+            ? View(new(storage, first, size, stride), dtype, Transform(rest is [_, _, var metadata] ? metadata : null, offset), budget, offset)
             : throw Errors.BadArguments("torch._utils._rebuild_tensor_v2", offset);
 
     /// <summary><c>_rebuild_tensor_v3(storage, offset, size, stride, requires_grad, hooks, dtype[, metadata])</c>, for dtypes without a storage class.</summary>
-    public static TorchTensor RebuildV3(List<PickleNode> args, CheckpointLimits limits, long offset)
+    public static TorchTensor RebuildV3(List<PickleNode> args, PickleBudget budget, long offset)
     {
         if (args is not [TorchStorage storage, var first, var size, var stride, _, _, PickleGlobal type, .. { Count: <= 1 } rest])
         {
@@ -23,20 +23,20 @@ internal static class TorchTensors
         }
 
         var transform = Transform(rest is [var metadata] ? metadata : null, offset);
-        return type.FullName == "torch.float4_e2m1fn_x2" ? ViewPairs(new(storage, first, size, stride), limits, offset)
-            : TorchGlobals.TryGetDType(type, out var dtype) ? View(new(storage, first, size, stride), dtype, transform, limits, offset)
+        return type.FullName == "torch.float4_e2m1fn_x2" ? ViewPairs(new(storage, first, size, stride), budget, offset)
+            : TorchGlobals.TryGetDType(type, out var dtype) ? View(new(storage, first, size, stride), dtype, transform, budget, offset)
             : throw Errors.UnknownTorchDType(type.FullName, offset);
     }
 
     /// <summary><c>_rebuild_qtensor(storage, offset, size, stride, (scheme, scale, zero_point[, axis]), requires_grad, hooks)</c>.</summary>
-    public static TorchQuantised RebuildQuantised(List<PickleNode> args, CheckpointLimits limits, long offset)
+    public static TorchQuantised RebuildQuantised(List<PickleNode> args, PickleBudget budget, long offset)
     {
         if (args is not [TorchStorage { Type: { DType: { } dtype, IsQuantised: true } } storage, var first, var size, var stride, PickleSequence parameters, ..])
         {
             throw Errors.BadArguments("torch._utils._rebuild_qtensor", offset);
         }
 
-        var data = View(new(storage, first, size, stride), dtype, ElementTransform.None, limits, offset);
+        var data = View(new(storage, first, size, stride), dtype, ElementTransform.None, budget, offset);
         return parameters.Items switch
         {
             [PickleGlobal { Module: "torch", Name: "per_tensor_affine" } scheme, PickleFloat scale, PickleInteger zeroPoint] =>
@@ -48,7 +48,7 @@ internal static class TorchTensors
     }
 
     /// <summary><c>_rebuild_sparse_tensor(layout, (indices, values, size[, is_coalesced]))</c>, or two kinds of indices where the layout is compressed.</summary>
-    public static TorchSparse RebuildSparse(List<PickleNode> args, long offset)
+    public static TorchSparse RebuildSparse(List<PickleNode> args, PickleBudget budget, long offset)
     {
         if (args is not [PickleText { Value: var name }, PickleSequence { Items: var parts }])
         {
@@ -59,44 +59,50 @@ internal static class TorchTensors
         return (layout, parts) switch
         {
             ("sparse_coo", [TorchTensor indices, TorchTensor values, PickleSequence shape, ..]) =>
-                new(layout, new(Numbers(shape, offset)), [("indices", indices), ("values", values)]),
+                new(layout, Shape(shape, budget, offset), [("indices", indices), ("values", values)]),
             ("sparse_csr" or "sparse_bsr", [TorchTensor rows, TorchTensor columns, TorchTensor values, PickleSequence shape]) =>
-                new(layout, new(Numbers(shape, offset)), [("crow_indices", rows), ("col_indices", columns), ("values", values)]),
+                new(layout, Shape(shape, budget, offset), [("crow_indices", rows), ("col_indices", columns), ("values", values)]),
             ("sparse_csc" or "sparse_bsc", [TorchTensor columns, TorchTensor rows, TorchTensor values, PickleSequence shape]) =>
-                new(layout, new(Numbers(shape, offset)), [("ccol_indices", columns), ("row_indices", rows), ("values", values)]),
+                new(layout, Shape(shape, budget, offset), [("ccol_indices", columns), ("row_indices", rows), ("values", values)]),
             _ => throw Errors.BadArguments("torch._utils._rebuild_sparse_tensor", offset),
         };
     }
 
     /// <summary>The view <c>(storage, offset, size, stride)</c> as a tensor.</summary>
-    public static TorchTensor View(ViewArguments view, TensorDType dtype, ElementTransform transform, CheckpointLimits limits, long offset)
+    public static TorchTensor View(ViewArguments view, TensorDType dtype, ElementTransform transform, PickleBudget budget, long offset)
     {
         if (view is not { First: PickleInteger first, Size: PickleSequence size, Stride: PickleSequence stride })
         {
             throw Errors.BadSizeOrStride(offset);
         }
 
-        if (size.Items.Count > limits.MaxRank)
+        var rank = size.Items.Count;
+        if (stride.Items.Count != rank)
         {
-            throw Errors.LimitExceeded("the dimensions of a tensor", size.Items.Count, limits.MaxRank, nameof(limits.MaxRank));
+            throw Errors.StridesForSizes(rank, stride.Items.Count, offset);
         }
 
-        var (shape, strides) = (new TensorShape(Numbers(size, offset)), Numbers(stride, offset));
-        var elementBytes = dtype.Bits() / 8;
-        if (shape.Rank != strides.Length || !first.TryGetInt64(out var start) || start < 0
-            || !shape.TryCountBytes(dtype, out _) || !Fits(shape, strides, start, view.Storage.View.Length / elementBytes))
+        var (shape, strides) = (Shape(size, budget, offset), Numbers(stride, offset));
+        if (!first.TryGetInt64(out var start) || start < 0
+            || !shape.TryCountBytes(dtype, out _) || !Fits(shape, strides, start, view.Storage.View.Length * 8 / dtype.Bits()))
         {
             throw Errors.BadGeometry(shape, strides, first.Value, view.Storage.Key, offset);
         }
 
-        var layout = new TensorLayout { Extent = view.Storage.View, ElementOffset = start, Strides = strides, Transform = transform };
+        var layout = new TensorLayout
+        {
+            Extent = view.Storage.View,
+            ElementOffset = shape.Sizes.Contains(0) ? 0 : start,
+            Strides = strides,
+            Transform = transform,
+        };
         return new(view.Storage, dtype, shape, layout);
     }
 
     // PyTorch counts the pairs of 4-bit elements that share a byte, safetensors and the manifest the elements.
-    private static TorchTensor ViewPairs(ViewArguments view, CheckpointLimits limits, long offset)
+    private static TorchTensor ViewPairs(ViewArguments view, PickleBudget budget, long offset)
     {
-        var pairs = View(view, TensorDType.U8, ElementTransform.None, limits, offset);
+        var pairs = View(view, TensorDType.U8, ElementTransform.None, budget, offset);
         var bytes = new TensorInfo("", TensorDType.U8, pairs.Shape, pairs.Layout).Contiguous;
         return bytes is { } run && pairs.Shape.Rank > 0
             ? new(pairs.Storage, TensorDType.F4, new([.. pairs.Shape.SkipLast(1), pairs.Shape[^1] * 2]), new() { Extent = run })
@@ -105,9 +111,10 @@ internal static class TorchTensors
 
     private static bool Fits(TensorShape shape, ImmutableArray<long> strides, long start, long elements)
     {
+        // PyTorch lets an empty tensor begin anywhere: x[4:, 3:] of four rows keeps an offset beyond its storage.
         if (shape.Sizes.Contains(0))
         {
-            return start <= elements;
+            return true;
         }
 
         Int128 last = start;
@@ -117,6 +124,18 @@ internal static class TorchTensors
         }
 
         return last < elements;
+    }
+
+    private static TensorShape Shape(PickleSequence sizes, PickleBudget budget, long offset)
+    {
+        var rank = sizes.Items.Count;
+        if (rank > budget.Limits.MaxRank)
+        {
+            throw Errors.LimitExceeded("the dimensions of a tensor", rank, budget.Limits.MaxRank, nameof(budget.Limits.MaxRank));
+        }
+
+        budget.Spend(PickleBudget.Tensor + (2 * rank));
+        return new(Numbers(sizes, offset));
     }
 
     private static ImmutableArray<long> Numbers(PickleSequence sequence, long offset)

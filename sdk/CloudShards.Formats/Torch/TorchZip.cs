@@ -29,17 +29,24 @@ internal static class TorchZip
         var (root, length) = PickleMachine.Run(Content(pickle, structure[0].Span), content.Offset, limits);
         var walk = StateDictWalk.Run(root, length, limits);
 
-        var records = Records(directory, walk);
+        var recordOf = new Dictionary<TorchStorage, ZipEntry>(ReferenceEqualityComparer.Instance);
+        foreach (var (name, tensor) in walk.AllTensors)
+        {
+            recordOf.TryAdd(tensor.Storage, Record(directory, name, tensor.Storage));
+        }
+
+        ImmutableArray<ZipEntry> records = [.. recordOf.Values.Distinct(ReferenceEqualityComparer.Instance).Cast<ZipEntry>()];
         var headers = new ByteRequest([.. records.Select(record => record.HeaderRange)]);
         if (records.Length > 0)
         {
             yield return headers;
         }
 
-        var places = records.Select((record, i) => KeyValuePair.Create(record, record.Locate(headers[i].Span))).ToDictionary();
+        var places = new Dictionary<ZipEntry, ByteRange>(
+            records.Select((record, i) => KeyValuePair.Create(record, record.Locate(headers[i].Span))), ReferenceEqualityComparer.Instance);
         var format = directory.Find("constants.pkl") is null ? CheckpointFormat.TorchZip : CheckpointFormat.TorchScript;
         foreach (var step in TorchRecords.Describe(
-            format, walk, (name, tensor) => places[Record(directory, name, tensor)], transform, fileLength, limits))
+            format, walk, tensor => places[recordOf[tensor.Storage]], transform, fileLength, limits))
         {
             yield return step;
         }
@@ -72,14 +79,10 @@ internal static class TorchZip
         : record.SequenceEqual("big"u8) ? ElementTransform.SwapBytes
         : throw Errors.UnknownByteOrder(offset);
 
-    private static ImmutableArray<ZipEntry> Records(ZipDirectory directory, StateDictWalk walk) =>
-        [.. walk.AllTensors.Select(named => Record(directory, named.Name, named.Tensor)).Distinct(ReferenceEqualityComparer.Instance).Cast<ZipEntry>()];
-
     // What the pickle says of a TorchStorage's size must be what the archive holds: PyTorch 1.13 read past the record where it was not.
-    private static ZipEntry Record(ZipDirectory directory, string name, TorchTensor tensor)
+    private static ZipEntry Record(ZipDirectory directory, string tensor, TorchStorage storage)
     {
-        var storage = tensor.Storage;
-        var record = directory.Find($"data/{storage.Key}") ?? throw Errors.NoRecord(name, storage.Key);
-        return record.Bytes == storage.RecordBytes ? record : throw Errors.RecordSize(name, storage.Key, storage.RecordBytes, record.Bytes);
+        var record = directory.Find($"data/{storage.Key}") ?? throw Errors.NoRecord(tensor, storage.Key);
+        return record.Bytes == storage.RecordBytes ? record : throw Errors.RecordSize(tensor, storage.Key, storage.RecordBytes, record.Bytes);
     }
 }
