@@ -31,8 +31,10 @@ internal static class Errors
 
     public static CommandException NotRanged(string address, HttpResponseMessage response) => (int)response.StatusCode switch
     {
-        401 or 403 => new($"`{address}` may not be read (status {(int)response.StatusCode}). Use an address that carries the permission, or download the file."),
-        >= 400 => new($"The server answered {(int)response.StatusCode} ({response.ReasonPhrase}) for `{address}`. Try again, or download the file and inspect that."),
+        401 or 403 => new(
+            $"`{address}` may not be read (status {(int)response.StatusCode}). Use an address that carries the permission, or download the file."),
+        >= 400 => new(
+            $"The server answered {(int)response.StatusCode} ({response.ReasonPhrase}) for `{address}`. Try again, or download the file and inspect that."),
         200 => new($"The server of `{address}` ignores ranges and sends the whole file. {ReadDirectly}"),
         _ => new($"The server answered a request for a range of `{address}` with status {(int)response.StatusCode}, Content-Range "
             + $"`{response.Content.Headers.ContentRange?.ToString() ?? "none"}` and Content-Encoding "
@@ -53,8 +55,10 @@ internal static class Errors
         CommandException => exception.Message,
         // The pipeline words its own for uploads.
         SourceChangedException => "The file was overwritten or deleted while it was being read. Try again.",
-        AuthenticationFailedException => $"Nobody is signed in to Azure who may read this. Run `az login`, or use an address with a SAS. {FirstLine(exception)}",
-        RequestFailedException { Status: 401 or 403 } => $"This may not be read: {FirstLine(exception)} It takes the role Storage Blob Data Reader, or a SAS with read permission.",
+        AuthenticationFailedException =>
+            $"Nobody is signed in to Azure who may read this. Run `az login`, or use an address with a SAS. {FirstLine(exception)}",
+        RequestFailedException { Status: 401 or 403 } =>
+            $"This may not be read: {FirstLine(exception)} It takes the role Storage Blob Data Reader, or a SAS with read permission.",
         HttpRequestException => $"The server cannot be reached, or broke off: {FirstLine(exception)} Try again.",
         UnauthorizedAccessException or IOException or InvalidDataException or RequestFailedException => FirstLine(exception),
         _ => null,

@@ -19,7 +19,8 @@ internal sealed record CommandRun(int ExitCode, string Output, string Error)
     }
 
     /// <summary>Runs <c>cloudshards inspect</c> in this process.</summary>
-    public static Task<CommandRun> InspectAsync(params IReadOnlyList<string> args) => RunAsync(["inspect", .. args], TestContext.Current.CancellationToken);
+    public static Task<CommandRun> InspectAsync(params IReadOnlyList<string> args) =>
+        RunAsync(["inspect", .. args], TestContext.Current.CancellationToken);
 
     /// <summary>Checks that the output is what a file's sidecar says, digests included.</summary>
     public void AssertIs(CorpusFile file)

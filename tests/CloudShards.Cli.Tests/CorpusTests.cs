@@ -19,7 +19,12 @@ public sealed class CorpusTests
 
     [Theory]
     [MemberData(nameof(Good))]
-    public async Task AGoodFileIsToldWithTheDigestOfEveryTensor(string name) => (await InspectAsync(CorpusFile.Get(name))).AssertIs(CorpusFile.Get(name));
+    public async Task AGoodFileIsToldWithTheDigestOfEveryTensor(string name)
+    {
+        var file = CorpusFile.Get(name);
+
+        (await InspectAsync(file)).AssertIs(file);
+    }
 
     [Theory]
     [MemberData(nameof(Bad))]

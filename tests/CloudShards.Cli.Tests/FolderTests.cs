@@ -53,7 +53,8 @@ public sealed class FolderTests : IDisposable
 
         var run = await CommandRun.InspectAsync(_folder.Path);
 
-        Assert.Equal(($"error: The folder `{_folder.Path}` has several checkpoints: `a.pt`, `b.pt`. Name one of them.\n", ExitCode.Failed), (run.Error, run.ExitCode));
+        Assert.Equal($"error: The folder `{_folder.Path}` has several checkpoints: `a.pt`, `b.pt`. Name one of them.\n", run.Error);
+        Assert.Equal(("", ExitCode.Failed), (run.Output, run.ExitCode));
     }
 
     [Fact]

@@ -38,7 +38,8 @@ public sealed class TextTests : IDisposable
     {
         var run = await CommandRun.InspectAsync(CorpusFile.Get("checkpoint.pt").Path);
 
-        Assert.Contains("\nValues\n  optimizer.param_groups.0.lr = 0.001\n  optimizer.param_groups.0.betas = [0.9,0.999]\n", run.Output, StringComparison.Ordinal);
+        Assert.Contains("\nValues\n  optimizer.param_groups.0.lr = 0.001\n", run.Output, StringComparison.Ordinal);
+        Assert.Contains("\n  optimizer.param_groups.0.betas = [0.9,0.999]\n", run.Output, StringComparison.Ordinal);
         Assert.Contains("\n  name = \"run-1\"\n", run.Output, StringComparison.Ordinal);
         Assert.EndsWith(
             """

@@ -25,9 +25,9 @@ internal sealed class BlobLocation : CheckpointLocation
     /// <exception cref="CommandException">The address is of a container.</exception>
     public static BlobLocation? TryOf(Uri address)
     {
-        var parts = new BlobUriBuilder(address);
-        var hasSas = parts.Sas is { Signature.Length: > 0 };
-        if (!hasSas && !IsAzure(address))
+        var parts = TryParse(address);
+        var hasSas = parts?.Sas is { Signature.Length: > 0 };
+        if (parts is null || (!hasSas && !IsAzure(address)))
         {
             return null;
         }
@@ -52,6 +52,19 @@ internal sealed class BlobLocation : CheckpointLocation
     public override void Dispose()
     {
         // The client has nothing to free.
+    }
+
+    private static BlobUriBuilder? TryParse(Uri address)
+    {
+        try
+        {
+            return new(address);
+        }
+        catch (FormatException)
+        {
+            // A query that begins as a SAS does and is none. What its server makes of it will be told.
+            return null;
+        }
     }
 
     private static bool IsAzure(Uri address) =>

@@ -82,6 +82,8 @@ public sealed class BlobTests(AzuriteFixture azurite)
     [InlineData("https://example.com/container/blob", false)]
     [InlineData("https://example.com/container/blob?sv=2026-02-06&sig=x", true)]
     [InlineData("https://example.com/container/blob?sv=2026-02-06", false)]
+    [InlineData("https://example.com/container/blob?sv=2026-02-06&sig=x&se=someday", false)]
+    [InlineData("https://example.com", false)]
     public void OnlyAzuresOwnHostsAndASasMakeABlob(string address, bool expected) =>
         Assert.Equal(expected, BlobLocation.TryOf(new(address)) is not null);
 
