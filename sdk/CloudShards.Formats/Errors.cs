@@ -302,7 +302,7 @@ internal static class Errors
         0);
 
     public static CheckpointFormatException BadTar(string reason, long offset) => new(
-        CheckpointError.Malformed, $"The tar makes no sense: {reason}. {SaveAgain}.", offset);
+        CheckpointError.Malformed, $"The tar archive makes no sense: {reason}. {SaveAgain}.", offset);
 
     public static CheckpointFormatException UnsupportedScales(string tensor) => new(
         CheckpointError.Unsupported,

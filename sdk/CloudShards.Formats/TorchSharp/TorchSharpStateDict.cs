@@ -52,13 +52,14 @@ internal static class TorchSharpStateDict
         {
             if (TryRead(window.Span, windowStart, at, limits) is not { } tensor)
             {
-                // The header is torn, or what is there is no header: one window at its start decides.
-                if (windowStart == at || at >= fileLength)
+                // The header is torn, or what is there is no header: a window at its start that holds the longest name decides.
+                var bytes = windowStart == at ? WindowBytes + limits.MaxNameLength : WindowBytes;
+                if (at >= fileLength || (windowStart == at && window.Length >= Math.Min(bytes, fileLength - at)))
                 {
                     throw FileSignature.Unrecognised(head.Span, fileLength);
                 }
 
-                var request = new ByteRequest(new ByteRange(at, Math.Min(WindowBytes + limits.MaxNameLength, fileLength - at)));
+                var request = new ByteRequest(new ByteRange(at, Math.Min(bytes, fileLength - at)));
                 yield return request;
                 (window, windowStart) = (request.Bytes, at);
                 continue;
