@@ -38,15 +38,14 @@ internal static class TorchTar
 
         var (storagesAt, tensorsAt, pickleAt) = (Member(members, "storages"), Member(members, "tensors"), Member(members, "pickle"));
         BoundPickles(tensorsAt.Length + pickleAt.Length, limits);
-        var described = new ByteRequest([tensorsAt, pickleAt]);
-        yield return described;
-
         var storages = new TarStorages(storagesAt, limits);
         foreach (var step in storages.Read())
         {
             yield return step;
         }
 
+        var described = new ByteRequest([tensorsAt, pickleAt]);
+        yield return described;
         var tensors = TarTensors.Read(described[0].Span, tensorsAt.Offset, storages, limits);
         var (root, length) = PickleMachine.Run(
             described[1].Span,
