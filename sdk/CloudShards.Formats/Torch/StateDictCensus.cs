@@ -11,8 +11,11 @@ internal sealed class StateDictCensus
 
     private readonly Dictionary<PickleNode, Tally> _tallies = new(ReferenceEqualityComparer.Instance);
 
-    public StateDictCensus(PickleNode root)
+    /// <summary>Counts.</summary>
+    /// <exception cref="CheckpointFormatException">There are more containers than there may be tensors and values to lie in them.</exception>
+    public StateDictCensus(PickleNode root, CheckpointLimits limits)
     {
+        var most = (long)limits.MaxTensors + limits.MaxValues;
         // Post-order without recursion: a container is visited, its parts are, and on the second sight it is counted.
         var pending = new Stack<(PickleNode Node, bool PartsDone)>();
         var open = new HashSet<PickleNode>(ReferenceEqualityComparer.Instance);
@@ -25,6 +28,11 @@ internal sealed class StateDictCensus
         {
             if (visit.PartsDone)
             {
+                if (_tallies.Count == most)
+                {
+                    throw Errors.LimitExceeded("the number of containers", most + 1, most, nameof(limits.MaxValues));
+                }
+
                 _tallies[visit.Node] = Count(visit.Node);
                 open.Remove(visit.Node);
             }
@@ -69,8 +77,8 @@ internal sealed class StateDictCensus
             empty = false;
         }
 
-        // What is empty, and an object that is not interpreted, is itself a value.
-        return new(tensors, empty || container is PickleObject ? Math.Max(1, values) : values, plain);
+        // What is empty, and an object that is not interpreted, whatever it holds, is itself a value.
+        return new(tensors, empty || container is PickleObject ? 1 : values, plain);
     }
 
     /// <summary>What lies under a node.</summary>

@@ -19,7 +19,7 @@ internal sealed class StateDictWalk
 
     private StateDictWalk(PickleNode root, CheckpointLimits limits)
     {
-        (_limits, _census, _values) = (limits, new(root), new(limits));
+        (_limits, _census, _values) = (limits, new(root, limits), new(limits));
         var total = _census[root];
         BoundTensors(total.Tensors);
         BoundValues(total.Values);
