@@ -42,7 +42,7 @@ public readonly record struct Digest
     /// <summary>Reads <c>sha256:</c> and 64 lower-case hex digits.</summary>
     /// <exception cref="FormatException">The text is something else.</exception>
     public static Digest Parse(ReadOnlySpan<char> text) =>
-        TryParse(text, out var digest) ? digest : throw new FormatException($"`{text}` is not a digest: expected `{Prefix}` and 64 lower-case hex digits.");
+        TryParse(text, out var digest) ? digest : throw Errors.NotADigest(text);
 
     /// <summary>Reads <c>sha256:</c> and 64 lower-case hex digits, or returns false.</summary>
     public static bool TryParse(ReadOnlySpan<char> text, out Digest digest)

@@ -51,6 +51,9 @@ internal static class Errors
         $"`{name}` is not a checkpoint's name. Expected `name`, `name:tag` or `name@sha256:…`, where a name is segments of letters, digits, "
         + "`.`, `_` and `-`, separated by `/`.");
 
+    public static FormatException NotADigest(ReadOnlySpan<char> text) => new(
+        $"`{text}` is not a digest: expected `sha256:` and 64 lower-case hex digits.");
+
     public static FormatException BadTag(string tag) => new(
         $"`{tag}` is not a tag. Expected 1 to 128 letters, digits, `.`, `_` and `-`, without a dot at the end.");
 
