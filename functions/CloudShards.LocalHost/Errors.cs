@@ -25,4 +25,7 @@ internal static class Errors
 
     public static ArgumentException NoAccount() => new(
         "Exactly one of `--connection-string` and `--account` names the storage account to work on. Give one of them, or neither to start an Azurite.");
+
+    public static ArgumentException NotAnOption(string argument) => new(
+        $"`{argument}` is no option of this program, or its value is missing. `--help` lists the options.");
 }

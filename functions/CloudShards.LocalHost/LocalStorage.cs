@@ -8,9 +8,6 @@ namespace CloudShards.LocalHost;
 /// <summary>The containers and queues of a local host.</summary>
 public sealed class LocalStorage
 {
-    // The Functions host writes and expects Base64.
-    private static readonly QueueClientOptions QueueOptions = new() { MessageEncoding = QueueMessageEncoding.Base64 };
-
     private LocalStorage(BlobServiceClient blobs, QueueServiceClient queues, LocalHostOptions options)
     {
         Uploads = blobs.GetBlobContainerClient(options.Uploads);
@@ -43,12 +40,12 @@ public sealed class LocalStorage
         switch (options)
         {
             case { ConnectionString: { } connection, Account: null }:
-                return new(new BlobServiceClient(connection), new QueueServiceClient(connection, QueueOptions), options);
+                return new(new BlobServiceClient(connection), new QueueServiceClient(connection), options);
             case { ConnectionString: null, Account: { } account }:
                 var blobs = new Uri(account.Contains("://", StringComparison.Ordinal) ? account : $"https://{account}.blob.core.windows.net");
                 var queues = new UriBuilder(blobs) { Host = blobs.Host.Replace(".blob.", ".queue.", StringComparison.Ordinal) }.Uri;
                 var identity = new DefaultAzureCredential();
-                return new(new BlobServiceClient(blobs, identity), new QueueServiceClient(queues, identity, QueueOptions), options);
+                return new(new BlobServiceClient(blobs, identity), new QueueServiceClient(queues, identity), options);
             default:
                 throw Errors.NoAccount();
         }

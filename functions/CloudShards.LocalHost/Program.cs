@@ -1,5 +1,6 @@
+using Azure;
+using Azure.Identity;
 using CloudShards.LocalHost;
-using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -18,30 +19,19 @@ if (args is ["--help" or "-h"])
     return 0;
 }
 
-var builder = Host.CreateApplicationBuilder();
-builder.Configuration.AddCommandLine(args, new Dictionary<string, string>
-{
-    ["--connection-string"] = "ConnectionString",
-    ["--account"] = "Account",
-    ["--uploads"] = "Uploads",
-    ["--shards"] = "Shards",
-    ["--work"] = "Work",
-    ["--events"] = "Events",
-    ["--folder"] = "Folder",
-});
-builder.Logging.AddSimpleConsole(console => console.SingleLine = true);
-builder.Logging.AddFilter("Microsoft", LogLevel.Warning);
-builder.Logging.AddFilter("Azure", LogLevel.Warning);
-
 try
 {
-    var options = builder.Configuration.Get<LocalHostOptions>() ?? new();
+    var (options, folder) = CommandLine.Parse(args);
     var startsAzurite = options is { ConnectionString: null, Account: null };
     await using var azurite = startsAzurite
-        ? await AzuriteServer.StartAsync(new() { Folder = builder.Configuration["Folder"], Progress = new Progress<string>(Console.WriteLine) })
+        ? await AzuriteServer.StartAsync(new() { Folder = folder, Progress = new Progress<string>(Console.WriteLine) })
         : null;
     options = azurite is null ? options : options with { ConnectionString = azurite.ConnectionString };
 
+    var builder = Host.CreateApplicationBuilder();
+    builder.Logging.AddSimpleConsole(console => console.SingleLine = true);
+    builder.Logging.AddFilter("Microsoft", LogLevel.Warning);
+    builder.Logging.AddFilter("Azure", LogLevel.Warning);
     builder.Services.AddLocalSharding(options);
     using var host = builder.Build();
     await host.Services.GetRequiredService<LocalStorage>().CreateAsync(CancellationToken.None);
@@ -55,7 +45,8 @@ try
     await host.WaitForShutdownAsync();
     return 0;
 }
-catch (Exception e) when (e is AzuriteException or Azure.RequestFailedException or ArgumentException or FormatException)
+catch (Exception e) when (e is AzuriteException or RequestFailedException or AggregateException or AuthenticationFailedException
+    or ArgumentException or FormatException)
 {
     await Console.Error.WriteLineAsync($"The local host cannot start: {e.Message}");
     return 1;

@@ -43,8 +43,9 @@ internal sealed class QueueLoop(
                     await HandOverAsync(message, stoppingToken);
                 }
             }
-            catch (RequestFailedException e)
+            catch (Exception e) when (!stoppingToken.IsCancellationRequested)
             {
+                // Whatever it was, the message is still there or shows again.
                 Log.QueueFailed(log, queue.Name, e);
             }
 
@@ -69,7 +70,7 @@ internal sealed class QueueLoop(
         Exception? failure = null;
         try
         {
-            await work(message.Body, working.Token);
+            await work(QueueText.BodyOf(message.MessageText), working.Token);
         }
         catch (Exception e) when (!stoppingToken.IsCancellationRequested)
         {
@@ -106,7 +107,7 @@ internal sealed class QueueLoop(
     {
         if (poison is not null)
         {
-            await poison.SendMessageAsync(message.Body, cancellationToken: stoppingToken);
+            await poison.SendMessageAsync(message.MessageText, stoppingToken);
         }
 
         await queue.DeleteMessageAsync(message.MessageId, popReceipt, stoppingToken);
@@ -131,7 +132,7 @@ internal sealed class QueueLoop(
         {
             // The work is done.
         }
-        catch (RequestFailedException e)
+        catch (Exception e) when (e is RequestFailedException or AggregateException)
         {
             Log.QueueFailed(log, queue.Name, e);
         }

@@ -23,7 +23,7 @@ internal sealed class UploadWatcher(LocalStorage storage, LocalHostOptions optio
             {
                 await LookAsync(stoppingToken);
             }
-            catch (RequestFailedException e)
+            catch (Exception e) when (!stoppingToken.IsCancellationRequested)
             {
                 Log.WatchFailed(log, storage.Uploads.Name, e);
             }
@@ -44,7 +44,7 @@ internal sealed class UploadWatcher(LocalStorage storage, LocalHostOptions optio
             if (!_seen.TryGetValue(blob.Name, out var known) || known != etag)
             {
                 var message = UploadEvent.Create(storage.Uploads.GetBlobClient(blob.Name).Uri, storage.Uploads.Name, blob.Name, etag, writtenAt);
-                await storage.Events.SendMessageAsync(message, cancellationToken: cancellationToken);
+                await storage.Events.SendMessageAsync(QueueText.Of(message), cancellationToken);
                 _seen[blob.Name] = etag;
             }
 

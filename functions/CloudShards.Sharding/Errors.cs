@@ -17,6 +17,9 @@ internal static class Errors
     public static FormatException ForeignContainer(string found, string expected) => new(
         $"The event is of a blob in the container `{found}`, expected `{expected}`. Check the subject filter of the Event Grid subscription.");
 
+    public static InvalidDataException StatusUnreadable(string blob, Exception? inner = null) => new(
+        $"The document `{blob}` is not the status of a job: {inner?.Message ?? "it is `null`."} Delete it; the event will be tried again.", inner);
+
     public static InvalidOperationException StatusContended(string job, int attempts) => new(
         $"The status of the job `{job}` was changed by others {attempts} times in a row. The event will be tried again.");
 

@@ -27,10 +27,11 @@ internal sealed class JobStore(IShardStore work, TimeProvider clock)
         SHA256.HashData(Encoding.UTF8.GetBytes(string.Join('\n', files.Select(file => $"{file.Path}\n{file.ETag}")))).AsSpan(0, 16));
 
     /// <summary>Reads a job's status, or returns null where there is none.</summary>
+    /// <exception cref="InvalidDataException">What is there is no status.</exception>
     public async Task<JobStatus?> TryReadAsync(string job, CancellationToken cancellationToken)
     {
         var document = await work.TryReadDocumentAsync(BlobOf(job), MaxStatusBytes, cancellationToken).ConfigureAwait(false);
-        return document is null ? null : Parse(document);
+        return document is null ? null : Parse(job, document);
     }
 
     /// <summary>
@@ -56,7 +57,7 @@ internal sealed class JobStore(IShardStore work, TimeProvider clock)
     public async Task<JobStatus?> TryUpdateAsync(string job, Func<JobStatus?, JobStatus> change, CancellationToken cancellationToken)
     {
         var document = await work.TryReadDocumentAsync(BlobOf(job), MaxStatusBytes, cancellationToken).ConfigureAwait(false);
-        var present = document is null ? null : Parse(document);
+        var present = document is null ? null : Parse(job, document);
         if (present is { IsFinal: true })
         {
             return present;
@@ -85,8 +86,17 @@ internal sealed class JobStore(IShardStore work, TimeProvider clock)
         throw Errors.StatusContended(job, MaxAttempts);
     }
 
-    private static JobStatus Parse(StoredDocument document) =>
-        JsonSerializer.Deserialize(document.Content.Span, JobJson.Default.JobStatus) ?? throw new JsonException("A status is `null`.");
+    private static JobStatus Parse(string job, StoredDocument document)
+    {
+        try
+        {
+            return JsonSerializer.Deserialize(document.Content.Span, JobJson.Default.JobStatus) ?? throw Errors.StatusUnreadable(BlobOf(job));
+        }
+        catch (JsonException e)
+        {
+            throw Errors.StatusUnreadable(BlobOf(job), e);
+        }
+    }
 
     private static ReadOnlyMemory<byte> ToUtf8(JobStatus status)
     {

@@ -75,6 +75,21 @@ public sealed class JobStoreTests : IDisposable
     }
 
     [Theory]
+    [InlineData("")]
+    [InlineData("null")]
+    [InlineData("{}")]
+    [InlineData("""{"state": "lost"}""")]
+    public async Task WhatIsNoStatusIsNamedWithItsCure(string content)
+    {
+        await _work.TryCreateAsync("jobs/job/status.json", Encoding.UTF8.GetBytes(content), Token);
+
+        var exception = await Assert.ThrowsAsync<InvalidDataException>(() => _jobs.TryReadAsync("job", Token));
+
+        Assert.Contains("`jobs/job/status.json` is not the status of a job", exception.Message, StringComparison.Ordinal);
+        Assert.Contains("Delete it", exception.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
     [InlineData(JobState.Committed)]
     [InlineData(JobState.Superseded)]
     [InlineData(JobState.Failed)]

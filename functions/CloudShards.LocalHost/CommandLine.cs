@@ -1,0 +1,29 @@
+namespace CloudShards.LocalHost;
+
+/// <summary>What the program was started with. Nothing else is: variables like WORK or ACCOUNT have meanings of their own on many machines.</summary>
+/// <param name="Options">What to work on.</param>
+/// <param name="Folder">Where an Azurite that is started keeps its data; null for nowhere.</param>
+internal sealed record CommandLine(LocalHostOptions Options, string? Folder)
+{
+    /// <exception cref="ArgumentException">An option is unknown or lacks its value.</exception>
+    public static CommandLine Parse(ReadOnlySpan<string> arguments)
+    {
+        var line = new CommandLine(new(), null);
+        for (; arguments is not []; arguments = arguments[2..])
+        {
+            line = arguments switch
+            {
+                ["--connection-string", var text, ..] => line with { Options = line.Options with { ConnectionString = text } },
+                ["--account", var name, ..] => line with { Options = line.Options with { Account = name } },
+                ["--uploads", var container, ..] => line with { Options = line.Options with { Uploads = container } },
+                ["--shards", var container, ..] => line with { Options = line.Options with { Shards = container } },
+                ["--work", var container, ..] => line with { Options = line.Options with { Work = container } },
+                ["--events", var queue, ..] => line with { Options = line.Options with { Events = queue } },
+                ["--folder", var folder, ..] => line with { Folder = folder },
+                _ => throw Errors.NotAnOption(arguments[0]),
+            };
+        }
+
+        return line;
+    }
+}
