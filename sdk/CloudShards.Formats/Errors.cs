@@ -34,7 +34,7 @@ internal static class Errors
 
     public static CheckpointFormatException LimitExceeded(string what, long found, long limit, string option) => new(
         CheckpointError.LimitExceeded,
-        $"{Capital(what)} are {found:N0}, above the limit of {limit:N0}. If the file is trusted, raise `CheckpointLimits.{option}`.");
+        $"The limit of {limit:N0} for {what} is exceeded: found {found:N0}. If the file is trusted, raise `CheckpointLimits.{option}`.");
 
     public static CheckpointFormatException NameCollision(string name, string kind) => new(
         CheckpointError.BadName,
@@ -73,6 +73,9 @@ internal static class Errors
             _ => $"The tensor `{tensor}` is in `{found}`; the index says `{expected}`.",
         } + " Upload the index and the files that belong together.",
         tensor: tensor);
+
+    public static FormatException BadDigest(ReadOnlySpan<char> text) => new(
+        $"`{text}` is not a digest. Expected `sha256:` and 64 lower-case hex digits.");
 
     public static CheckpointFormatException ManifestNotJson(string reason, Exception? inner = null) => new(
         CheckpointError.Malformed,
@@ -317,6 +320,4 @@ internal static class Errors
     public static CheckpointFormatException UnsupportedKey(string path) => new(
         CheckpointError.BadName,
         $"A dictionary at `{path}` has a key that is neither text nor a number, so its items have no names. {SaveAgain} with text keys.");
-
-    private static string Capital(string text) => char.ToUpperInvariant(text[0]) + text[1..];
 }
