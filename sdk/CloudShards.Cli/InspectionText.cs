@@ -20,7 +20,7 @@ internal static class InspectionText
         var files = inspection.IsSet ? $" of {Count(inspection.Files, $"{inspection.Description.Format.Name()} file")}" : "";
         output.WriteLine($"{Printable.Line(inspection.Name)}: {inspection.Format}{files}, {Bytes(inspection.FileBytes)}");
         output.WriteLine();
-        var shared = SharedTensors.Of(inspection.Tensors);
+        var shared = TiedTensors.Of(inspection.Tensors);
         WriteTree(inspection, shared, output);
         WriteSection("Values", inspection.Values.Select(value => (value.Name, ValueText(value.Value))), output);
         WriteSection("Metadata", inspection.Description.Metadata.Select(text => (text.Key, Printable.Quoted(Cut(text.Value)))), output);
@@ -33,7 +33,7 @@ internal static class InspectionText
             CultureInfo.InvariantCulture,
             $"refused: {refusal.Error}{(refusal.Offset is { } offset ? $" at byte {offset}" : "")}: {refusal.Message}"));
 
-    private static void WriteTree(Inspection inspection, SharedTensors shared, TextWriter output)
+    private static void WriteTree(Inspection inspection, TiedTensors shared, TextWriter output)
     {
         if (inspection.Tensors.IsEmpty)
         {
@@ -68,7 +68,7 @@ internal static class InspectionText
         output.WriteLine();
     }
 
-    private static string SharingText(int tensor, ImmutableArray<TensorInfo> tensors, SharedTensors shared) =>
+    private static string SharingText(int tensor, ImmutableArray<TensorInfo> tensors, TiedTensors shared) =>
         shared.SameAs[tensor] is var same && same != tensor ? $"  same bytes as {Printable.Name(tensors[same].Name)}"
         : shared.Meets[tensor] is var other && other != tensor ? $"  shares storage with {Printable.Name(tensors[other].Name)}"
         : "";
@@ -93,7 +93,7 @@ internal static class InspectionText
         }
     }
 
-    private static void WriteTotals(ImmutableArray<TensorInfo> tensors, SharedTensors shared, TextWriter output)
+    private static void WriteTotals(ImmutableArray<TensorInfo> tensors, TiedTensors shared, TextWriter output)
     {
         output.WriteLine(Total(tensors));
         var distinct = tensors.Where((_, i) => shared.SameAs[i] == i).ToArray();

@@ -23,7 +23,7 @@ internal static class TensorDigests
     public static async Task<ImmutableArray<Digest>> ComputeAsync(CheckpointFiles checkpoint, CancellationToken cancellationToken)
     {
         var tensors = checkpoint.Description.Tensors;
-        var sameAs = SharedTensors.Of(tensors).SameAs;
+        var sameAs = TiedTensors.Of(tensors).SameAs;
         var digests = new Digest[tensors.Length];
         var parallel = new ParallelOptions { MaxDegreeOfParallelism = Lanes, CancellationToken = cancellationToken };
         int[] distinct = [.. Enumerable.Range(0, tensors.Length).Where(i => sameAs[i] == i)];

@@ -67,9 +67,10 @@ public sealed class CostTests(AzuriteFixture azurite)
 
         await storage.NewPipeline().UploadedAsync(upload.Event, Token);
 
-        // The file: its properties, its header, all tensors, and at the end whether it still is the same.
-        Assert.Equal(["HEAD", "GET", "GET", "HEAD"], Of(storage.Uploads.Name).Select(request => request.Method));
-        Assert.Equal(Tensors.Sum(tensor => tensor.Bytes), Of(storage.Uploads.Name)[2].ResponseBytes);
+        // The file: its properties, what lies beside it, its header, all tensors, and at the end whether it still is the same.
+        Assert.Equal(["HEAD", "GET", "GET", "GET", "HEAD"], Of(storage.Uploads.Name).Select(request => request.Method));
+        Assert.Equal("list", Of(storage.Uploads.Name)[1].Component);
+        Assert.Equal(Tensors.Sum(tensor => tensor.Bytes), Of(storage.Uploads.Name)[3].ResponseBytes);
 
         // The store: each shard, the manifest, and the tag, which is read first.
         Assert.Equal(

@@ -176,7 +176,9 @@ public sealed class PipelineTests(AzuriteFixture azurite)
 
         await storage.NewPipeline().UploadedAsync(upload.Event, Token);
 
-        var reads = requests.Requests.Where(request => request.Path.Contains(storage.Uploads.Name, StringComparison.Ordinal)).ToArray();
+        var reads = requests.Requests
+            .Where(request => request.Path.Contains(storage.Uploads.Name, StringComparison.Ordinal) && request.Blob.Length > 0)
+            .ToArray();
         Assert.True(reads.Length >= 4);
         Assert.All(reads, read => Assert.Equal($"\"{upload.ETag.ToString().Trim('"')}\"", read.IfMatch));
     }

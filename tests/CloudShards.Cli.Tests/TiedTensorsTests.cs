@@ -2,14 +2,14 @@ using CloudShards.Formats;
 
 namespace CloudShards.Cli.Tests;
 
-public sealed class SharedTensorsTests
+public sealed class TiedTensorsTests
 {
     private static readonly ByteRange TorchStorage = new(1000, 96);
 
     [Fact]
     public void EqualViewsAreTheSameAsTheFirst()
     {
-        var shared = SharedTensors.Of([View([4, 6], [6, 1]), View([4, 6], [6, 1]), View([4, 6], [6, 1])]);
+        var shared = TiedTensors.Of([View([4, 6], [6, 1]), View([4, 6], [6, 1]), View([4, 6], [6, 1])]);
 
         Assert.Equal([0, 0, 0], shared.SameAs);
     }
@@ -17,7 +17,7 @@ public sealed class SharedTensorsTests
     [Fact]
     public void OverlappingViewsMeetTheFirstInTheCheckpointsOrder()
     {
-        var shared = SharedTensors.Of([View([2, 6], [6, 1], first: 12), View([4, 6], [6, 1]), View([6, 4], [1, 6])]);
+        var shared = TiedTensors.Of([View([2, 6], [6, 1], first: 12), View([4, 6], [6, 1]), View([6, 4], [1, 6])]);
 
         Assert.Equal([0, 1, 2], shared.SameAs);
         Assert.Equal([0, 0, 0], shared.Meets);
@@ -26,7 +26,7 @@ public sealed class SharedTensorsTests
     [Fact]
     public void NeighboursInOneTorchStorageDoNotMeet()
     {
-        var shared = SharedTensors.Of([View([2, 6], [6, 1]), View([2, 6], [6, 1], first: 12)]);
+        var shared = TiedTensors.Of([View([2, 6], [6, 1]), View([2, 6], [6, 1], first: 12)]);
 
         Assert.Equal([0, 1], shared.Meets);
     }
@@ -34,7 +34,7 @@ public sealed class SharedTensorsTests
     [Fact]
     public void ViewsThatOneBetweenThemConnectsMeet()
     {
-        var shared = SharedTensors.Of([View([10], [1]), View([10], [1], first: 14), View([10], [1], first: 8)]);
+        var shared = TiedTensors.Of([View([10], [1]), View([10], [1], first: 14), View([10], [1], first: 8)]);
 
         Assert.Equal([0, 0, 0], shared.Meets);
     }
@@ -42,7 +42,7 @@ public sealed class SharedTensorsTests
     [Fact]
     public void EqualPlacesInTwoFilesHaveNothingInCommon()
     {
-        var shared = SharedTensors.Of([View([4, 6], [6, 1]), View([4, 6], [6, 1]) with { File = 1 }]);
+        var shared = TiedTensors.Of([View([4, 6], [6, 1]), View([4, 6], [6, 1]) with { File = 1 }]);
 
         Assert.Equal([0, 1], shared.SameAs);
         Assert.Equal([0, 1], shared.Meets);
@@ -51,7 +51,7 @@ public sealed class SharedTensorsTests
     [Fact]
     public void TensorsWithoutElementsMeetNothing()
     {
-        var shared = SharedTensors.Of([View([4, 6], [6, 1]), View([0, 6], [6, 1])]);
+        var shared = TiedTensors.Of([View([4, 6], [6, 1]), View([0, 6], [6, 1])]);
 
         Assert.Equal([0, 1], shared.Meets);
     }

@@ -4,9 +4,9 @@ using CloudShards.Formats;
 namespace CloudShards.Cli;
 
 /// <summary>Which tensors of a checkpoint lie on the same bytes of its files.</summary>
-internal sealed class SharedTensors
+internal sealed class TiedTensors
 {
-    private SharedTensors(ImmutableArray<int> sameAs, ImmutableArray<int> meets) => (SameAs, Meets) = (sameAs, meets);
+    private TiedTensors(ImmutableArray<int> sameAs, ImmutableArray<int> meets) => (SameAs, Meets) = (sameAs, meets);
 
     /// <summary>For each tensor the first one that is the same view of the same bytes (tied weights), which may be itself.</summary>
     public ImmutableArray<int> SameAs { get; }
@@ -15,7 +15,7 @@ internal sealed class SharedTensors
     public ImmutableArray<int> Meets { get; }
 
     /// <summary>Finds them.</summary>
-    public static SharedTensors Of(ImmutableArray<TensorInfo> tensors)
+    public static TiedTensors Of(ImmutableArray<TensorInfo> tensors)
     {
         var sameAs = new int[tensors.Length];
         var known = new Dictionary<(int, TensorLayout, TensorShape, TensorDType), int>(tensors.Length);
