@@ -10,6 +10,9 @@ public readonly record struct Digest
     /// <summary>Length of the hash in bytes.</summary>
     public const int HashBytes = 32;
 
+    /// <summary>Length of the text in characters.</summary>
+    internal const int TextLength = 7 + (2 * HashBytes);
+
     private const string Prefix = "sha256:";
 
     private readonly UInt128 _high;
@@ -48,7 +51,7 @@ public readonly record struct Digest
     {
         Span<byte> hash = stackalloc byte[HashBytes];
         digest = default;
-        if (!text.StartsWith(Prefix, StringComparison.Ordinal) || text.Length != Prefix.Length + (2 * HashBytes)
+        if (!text.StartsWith(Prefix, StringComparison.Ordinal) || text.Length != TextLength
             || text.ContainsAnyInRange('A', 'F') || Convert.FromHexString(text[Prefix.Length..], hash, out _, out _) != OperationStatus.Done)
         {
             return false;

@@ -82,7 +82,11 @@ public enum TensorDType
 /// <summary>Names and sizes of <see cref="TensorDType"/>.</summary>
 public static class TensorDTypeExtensions
 {
-    private static readonly Dictionary<string, TensorDType> ByName = Enum.GetValues<TensorDType>().ToDictionary(dtype => dtype.Name());
+    /// <summary>Characters of the longest name.</summary>
+    internal const int MaxNameLength = 12;
+
+    private static readonly Dictionary<string, TensorDType>.AlternateLookup<ReadOnlySpan<char>> ByName =
+        Enum.GetValues<TensorDType>().ToDictionary(dtype => dtype.Name(), StringComparer.Ordinal).GetAlternateLookup<ReadOnlySpan<char>>();
 
     /// <summary>The name in safetensors headers and in manifests, as in <c>BF16</c>.</summary>
     public static string Name(this TensorDType dtype) => dtype switch
@@ -132,5 +136,5 @@ public static class TensorDTypeExtensions
     public static bool IsComplex(this TensorDType dtype) => dtype is TensorDType.C32 or TensorDType.C64 or TensorDType.C128;
 
     /// <summary>Finds a dtype by its <see cref="Name"/>; case counts.</summary>
-    public static bool TryParse(string name, out TensorDType dtype) => ByName.TryGetValue(name, out dtype);
+    public static bool TryParse(ReadOnlySpan<char> name, out TensorDType dtype) => ByName.TryGetValue(name, out dtype);
 }

@@ -65,7 +65,7 @@ internal static class SafetensorsHeader
     {
         var position = dataStart;
         string? previous = null;
-        foreach (var tensor in tensors.OrderBy(tensor => tensor.Layout.Extent.Offset).ThenBy(tensor => tensor.Layout.Extent.Length))
+        foreach (var tensor in InOrder(tensors))
         {
             var extent = tensor.Layout.Extent;
             if (extent.Offset != position)
@@ -84,5 +84,19 @@ internal static class SafetensorsHeader
                 ? Errors.Truncated("the tensors' data", dataStart, position - dataStart, fileLength - dataStart)
                 : Errors.TrailingBytes(position, fileLength);
         }
+    }
+
+    // Most writers leave them in order.
+    private static IEnumerable<TensorInfo> InOrder(ImmutableArray<TensorInfo> tensors)
+    {
+        for (var i = 1; i < tensors.Length; i++)
+        {
+            if (tensors[i].Layout.Extent.Offset < tensors[i - 1].Layout.Extent.End)
+            {
+                return tensors.OrderBy(tensor => tensor.Layout.Extent.Offset).ThenBy(tensor => tensor.Layout.Extent.Length);
+            }
+        }
+
+        return tensors;
     }
 }

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Runtime.InteropServices;
 using System.Text.Json;
 
 namespace CloudShards.Formats.Safetensors;
@@ -52,22 +53,21 @@ internal static class SafetensorsJson
 
         TensorDType? dtype = null;
         ImmutableArray<long>? shape = null;
-        ImmutableArray<long>? offsets = null;
+        (long Begin, long End)? offsets = null;
         Expect(ref reader, JsonTokenType.StartObject, name);
-        while (ReadName(ref reader) is { } field)
+        while (ReadField(ref reader) is { } field)
         {
             switch (field)
             {
                 case "dtype" when dtype is null:
                     Expect(ref reader, JsonTokenType.String, name);
-                    var text = reader.GetString()!;
-                    dtype = TensorDTypeExtensions.TryParse(text, out var known) ? known : throw Errors.UnknownDType(name, text);
+                    dtype = reader.TryGetDType(out var known) ? known : throw Errors.UnknownDType(name, reader.GetString()!);
                     break;
                 case "shape" when shape is null:
-                    shape = ReadNumbers(ref reader, name, limits.MaxRank) ?? throw Errors.TooManyDimensions(name, limits.MaxRank);
+                    shape = ReadSizes(ref reader, name, limits.MaxRank);
                     break;
                 case "data_offsets" when offsets is null:
-                    offsets = ReadNumbers(ref reader, name, 2) ?? throw Errors.IncompleteHeaderEntry(name);
+                    offsets = ReadOffsets(ref reader, name);
                     break;
                 case "dtype" or "shape" or "data_offsets":
                     throw Errors.DuplicateHeaderField(name, field, sizeof(ulong) + reader.TokenStartIndex);
@@ -81,43 +81,50 @@ internal static class SafetensorsJson
         return Validate(name, dtype, shape, offsets, dataStart);
     }
 
-    private static TensorInfo Validate(string name, TensorDType? dtype, ImmutableArray<long>? sizes, ImmutableArray<long>? offsets, long dataStart)
+    private static TensorInfo Validate(string name, TensorDType? dtype, ImmutableArray<long>? sizes, (long Begin, long End)? offsets, long dataStart)
     {
-        if (dtype is null || sizes is null || offsets is not { Length: 2 } bounds)
+        if (dtype is null || sizes is null || offsets is not { } bounds)
         {
             throw Errors.IncompleteHeaderEntry(name);
         }
 
         var shape = new TensorShape(sizes.Value);
-        if (bounds[1] < bounds[0] || !shape.TryCountBytes(dtype.Value, out var bytes) || bytes != bounds[1] - bounds[0])
+        if (bounds.End < bounds.Begin || !shape.TryCountBytes(dtype.Value, out var bytes) || bytes != bounds.End - bounds.Begin)
         {
-            throw Errors.SizeMismatch(name, dtype.Value, shape, bounds[0], bounds[1]);
+            throw Errors.SizeMismatch(name, dtype.Value, shape, bounds.Begin, bounds.End);
         }
 
-        return new(name, dtype.Value, shape, new() { Extent = new(dataStart + bounds[0], bytes) });
+        return new(name, dtype.Value, shape, new() { Extent = new(dataStart + bounds.Begin, bytes) });
     }
 
-    // Null where there are more than that many.
-    private static ImmutableArray<long>? ReadNumbers(ref Utf8JsonReader reader, string tensor, int most)
+    private static ImmutableArray<long> ReadSizes(ref Utf8JsonReader reader, string tensor, int maxRank)
     {
-        var numbers = ImmutableArray.CreateBuilder<long>(4);
         Expect(ref reader, JsonTokenType.StartArray, tensor);
-        while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
+        var rank = reader.CountItems();
+        var sizes = new long[Math.Min(rank, maxRank)];
+        for (var i = 0; i < sizes.Length; i++)
         {
-            if (reader.TokenType != JsonTokenType.Number || !reader.TryGetInt64(out var number) || number < 0)
-            {
-                throw Errors.NotAWholeNumber(tensor, sizeof(ulong) + reader.TokenStartIndex);
-            }
-
-            if (numbers.Count == most)
-            {
-                return null;
-            }
-
-            numbers.Add(number);
+            sizes[i] = ReadNumber(ref reader, tensor) ?? throw Errors.IncompleteHeaderEntry(tensor);
         }
 
-        return numbers.DrainToImmutable();
+        return ReadNumber(ref reader, tensor) is null ? ImmutableCollectionsMarshal.AsImmutableArray(sizes) : throw Errors.TooManyDimensions(tensor, maxRank);
+    }
+
+    private static (long Begin, long End) ReadOffsets(ref Utf8JsonReader reader, string tensor)
+    {
+        Expect(ref reader, JsonTokenType.StartArray, tensor);
+        return ReadNumber(ref reader, tensor) is { } begin && ReadNumber(ref reader, tensor) is { } end && ReadNumber(ref reader, tensor) is null
+            ? (begin, end)
+            : throw Errors.IncompleteHeaderEntry(tensor);
+    }
+
+    // Null at the list's end.
+    private static long? ReadNumber(ref Utf8JsonReader reader, string tensor)
+    {
+        reader.Read();
+        return reader.TokenType == JsonTokenType.EndArray ? null
+            : reader.TokenType == JsonTokenType.Number && reader.TryGetInt64(out var number) && number >= 0 ? number
+            : throw Errors.NotAWholeNumber(tensor, sizeof(ulong) + reader.TokenStartIndex);
     }
 
     private static ImmutableSortedDictionary<string, string> ReadMetadata(ref Utf8JsonReader reader, CheckpointLimits limits)
@@ -143,6 +150,14 @@ internal static class SafetensorsJson
 
     private static string? ReadName(ref Utf8JsonReader reader) =>
         reader.Read() && reader.TokenType == JsonTokenType.PropertyName ? reader.GetString() : null;
+
+    // Empty for a field that the format does not have.
+    private static string? ReadField(ref Utf8JsonReader reader) =>
+        !reader.Read() || reader.TokenType != JsonTokenType.PropertyName ? null
+        : reader.ValueTextEquals("dtype"u8) ? "dtype"
+        : reader.ValueTextEquals("shape"u8) ? "shape"
+        : reader.ValueTextEquals("data_offsets"u8) ? "data_offsets"
+        : "";
 
     private static void Expect(ref Utf8JsonReader reader, JsonTokenType type, string? tensor)
     {

@@ -1,0 +1,42 @@
+using CloudShards.Formats;
+using CloudShards.Testing;
+
+namespace CloudShards.Benchmarks;
+
+/// <summary>Checkpoints with the proportions of a language model: an embedding, and layers of a few large matrices and two small vectors each.</summary>
+internal static class SyntheticModel
+{
+    // Of a layer: four square projections, three of the feed-forward network 2.5 times as wide, two norms.
+    private const int TensorsPerLayer = 9;
+    private const double LayerMatrices = 4 + (3 * 2.5);
+
+    /// <summary>A checkpoint of about <paramref name="bytes"/> bytes in <paramref name="tensors"/> tensors.</summary>
+    public static SyntheticCheckpoint Create(long bytes, int tensors)
+    {
+        var layers = Math.Max(1, (tensors - 2) / TensorsPerLayer);
+        var width = (long)Math.Sqrt(bytes * 0.94 / (layers * LayerMatrices * 2));
+        var vocabulary = Math.Max(1, (long)(bytes * 0.06 / (2 * 2 * width)));
+        var made = new List<SyntheticTensor> { Matrix("embedding", vocabulary, width), Matrix("head", vocabulary, width) };
+        for (var layer = 0; layer < layers; layer++)
+        {
+            var inner = width * 5 / 2;
+            made.AddRange(((string[])["q", "k", "v", "o"]).Select(name => Matrix($"layer{layer}_{name}", width, width)));
+            made.AddRange([
+                Matrix($"layer{layer}_gate", inner, width),
+                Matrix($"layer{layer}_up", inner, width),
+                Matrix($"layer{layer}_down", width, inner),
+                new($"layer{layer}_norm1", TensorDType.BF16, new([width])),
+                new($"layer{layer}_norm2", TensorDType.BF16, new([width])),
+            ]);
+        }
+
+        while (made.Count < tensors)
+        {
+            made.Add(new($"extra{made.Count}", TensorDType.BF16, new([width])));
+        }
+
+        return new([.. made]);
+    }
+
+    private static SyntheticTensor Matrix(string name, long rows, long columns) => new(name, TensorDType.BF16, new([rows, columns]));
+}
