@@ -118,7 +118,7 @@ public sealed class CheckpointCommitTests : IDisposable
 
         Assert.NotEqual(newer, older);
         Assert.Equal(newer.Digest, (await _tags.TryReadAsync(Latest, Token))!.Digest);
-        Assert.NotNull(await _shards.TryGetLengthAsync(StoreLayout.Manifest("model", older.Digest!.Value), Token));
+        Assert.NotNull(await _shards.TryFindAsync(StoreLayout.Manifest("model", older.Digest!.Value), Token));
     }
 
     [Fact]

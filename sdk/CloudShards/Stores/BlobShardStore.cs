@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Runtime.CompilerServices;
 using System.Text;
 using Azure;
 using Azure.Storage;
@@ -81,7 +82,7 @@ public sealed class BlobShardStore(BlobContainerClient container) : IShardStore
     }
 
     /// <inheritdoc/>
-    public async ValueTask<long?> TryGetLengthAsync(string name, CancellationToken cancellationToken)
+    public async ValueTask<StoredBlob?> TryFindAsync(string name, CancellationToken cancellationToken)
     {
         var blob = _container.GetBlobBaseClient(name);
         try
@@ -90,7 +91,7 @@ public sealed class BlobShardStore(BlobContainerClient container) : IShardStore
 
             // The library reports 0 where the server left the length out.
             var raw = response.GetRawResponse();
-            return raw.Headers.ContentLengthLong ?? throw Errors.WrongAnswer(name, null, raw);
+            return new(name, raw.Headers.ContentLengthLong ?? throw Errors.WrongAnswer(name, null, raw), response.Value.LastModified);
         }
         catch (RequestFailedException e) when (IsBlobMissing(e))
         {
@@ -136,8 +137,8 @@ public sealed class BlobShardStore(BlobContainerClient container) : IShardStore
             return false;
         }
 
-        var committed = await TryGetLengthAsync(name, cancellationToken).ConfigureAwait(false);
-        return committed == staged ? true : throw Errors.CommittedLength(name, staged, committed);
+        var committed = await TryFindAsync(name, cancellationToken).ConfigureAwait(false);
+        return committed?.Bytes == staged ? true : throw Errors.CommittedLength(name, staged, committed?.Bytes);
     }
 
     /// <inheritdoc/>
@@ -147,6 +148,48 @@ public sealed class BlobShardStore(BlobContainerClient container) : IShardStore
             ? new BlobRequestConditions { IfNoneMatch = ETag.All }
             : new BlobRequestConditions { IfMatch = new ETag(version) };
         return TryPutAsync(name, content, conditions, cancellationToken);
+    }
+
+    /// <inheritdoc/>
+    public async IAsyncEnumerable<StoredBlob> ListAsync(string prefix, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        await foreach (var blob in _container.GetBlobsAsync(BlobTraits.None, BlobStates.None, prefix, cancellationToken).ConfigureAwait(false))
+        {
+            if (blob is { Properties: { ContentLength: { } bytes, LastModified: { } modifiedAt } })
+            {
+                yield return new(blob.Name, bytes, modifiedAt);
+            }
+        }
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask<bool> TryRenewAsync(string name, CancellationToken cancellationToken)
+    {
+        try
+        {
+            // Shards have no metadata; to write none changes their time alone.
+            await _container.GetBlobBaseClient(name).SetMetadataAsync(new Dictionary<string, string>(), cancellationToken: cancellationToken).ConfigureAwait(false);
+            return true;
+        }
+        catch (RequestFailedException e) when (IsBlobMissing(e))
+        {
+            return false;
+        }
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask<bool> TryDeleteAsync(string name, DateTimeOffset unmodifiedSince, CancellationToken cancellationToken)
+    {
+        try
+        {
+            var conditions = new BlobRequestConditions { IfUnmodifiedSince = unmodifiedSince };
+            await _container.GetBlobBaseClient(name).DeleteAsync(conditions: conditions, cancellationToken: cancellationToken).ConfigureAwait(false);
+            return true;
+        }
+        catch (RequestFailedException e) when (e.Status == 412 || IsBlobMissing(e))
+        {
+            return false;
+        }
     }
 
     /// <summary>Whether the blob is missing, and not its container.</summary>
