@@ -16,8 +16,17 @@ internal static partial class Log
     [LoggerMessage(4, LogLevel.Error, "Gave up on {Path}, job {Job}: {Error}")]
     public static partial void GaveUp(ILogger log, string path, string job, string? error);
 
-    [LoggerMessage(5, LogLevel.Error, "A message that was tried too often is not an event of an upload; it is dropped")]
-    public static partial void NotAnEvent(ILogger log, Exception exception);
+    [LoggerMessage(5, LogLevel.Error, "A message that was tried too often names no job; it is dropped")]
+    public static partial void NotAMessage(ILogger log, Exception exception);
+
+    [LoggerMessage(7, LogLevel.Information, "{Path} is dispatched as {Batches} batches of job {Job}")]
+    public static partial void Dispatched(ILogger log, string path, string job, int batches);
+
+    [LoggerMessage(8, LogLevel.Debug, "Batch {Batch} of job {Job} is not needed: the job is {State}")]
+    public static partial void BatchNotNeeded(ILogger log, string job, int batch, JobState? state);
+
+    [LoggerMessage(9, LogLevel.Information, "Batch {Batch} of job {Job} is done: {Shards} shards, {Bytes} bytes")]
+    public static partial void BatchDone(ILogger log, string job, int batch, int shards, long bytes);
 
     [LoggerMessage(6, LogLevel.Information, "{Path} waits for {Missing}, the rest of its set")]
     public static partial void Waits(ILogger log, string path, string missing);

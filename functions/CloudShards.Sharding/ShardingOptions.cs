@@ -28,6 +28,8 @@ public sealed record ShardingOptions
 
     internal const int ViewBlockBytes = 4 << 20;
 
+    internal BatchBounds Bounds => new(MaxBatchBytes, MaxBatchShards, ChunkBytes);
+
     // Each lane has a buffer; the one that reads views has a window and a block beside it.
     internal int Lanes => Math.Max(1, (MemoryBudgetBytes - BufferedBytes - ViewBlockBytes) / BufferedBytes);
 }

@@ -2,6 +2,7 @@ using Azure;
 using Azure.Core.Pipeline;
 using Azure.Storage.Blobs;
 using Azure.Storage.Blobs.Models;
+using Azure.Storage.Queues;
 using CloudShards.Formats;
 using CloudShards.Sharding;
 using CloudShards.Testing;
@@ -35,10 +36,11 @@ internal sealed class StorageContainers
         await azurite.NewContainerAsync(policies));
 
     /// <summary>A pipeline, as a worker of its own has it.</summary>
-    public CheckpointPipeline NewPipeline(ShardingOptions? options = null) => new(
+    public CheckpointPipeline NewPipeline(ShardingOptions? options = null, QueueClient? batches = null) => new(
         Uploads,
         new BlobShardStore(Shards),
         new BlobShardStore(Work),
+        batches,
         options ?? new(),
         TimeProvider.System,
         NullLogger<CheckpointPipeline>.Instance);

@@ -73,7 +73,7 @@ internal sealed class JobStore(IShardStore work, TimeProvider clock)
     /// </summary>
     public async Task MirrorAsync(JobStatus set, string job, string path, string etag, CancellationToken cancellationToken)
     {
-        var utf8 = ToUtf8(set with { Job = job, Path = path, ETag = etag, UpdatedAt = clock.GetUtcNow() });
+        var utf8 = ToUtf8(set with { Job = job, Path = path, ETag = etag, Set = set.Job, UpdatedAt = clock.GetUtcNow() });
         for (var attempt = 0; attempt < MaxAttempts; attempt++)
         {
             var document = await work.TryReadDocumentAsync(BlobOf(job), MaxStatusBytes, cancellationToken).ConfigureAwait(false);

@@ -20,32 +20,30 @@ internal sealed class BatchWriter(ImmutableArray<ICheckpointSource> sources, Sha
     private const int SmallWrites = 8;
 
     /// <summary>Writes a batch.</summary>
-    /// <param name="plan">The plan that it is of.</param>
     /// <param name="batch">The batch.</param>
     /// <param name="progress">Is told of each shard; null for nobody.</param>
     /// <param name="cancellationToken">Ends it.</param>
     /// <exception cref="SourceChangedException">The file was overwritten meanwhile.</exception>
-    public async Task<ShardReceipt> WriteAsync(ShardPlan plan, ShardBatch batch, IProgress<WrittenShard>? progress, CancellationToken cancellationToken)
+    public async Task<ShardReceipt> WriteAsync(ShardBatch batch, IProgress<WrittenShard>? progress, CancellationToken cancellationToken)
     {
-        ArgumentNullException.ThrowIfNull(plan);
-        var shards = new ReceiptShard[batch.ShardCount];
+        ArgumentNullException.ThrowIfNull(batch);
+        var shards = new ReceiptShard[batch.Shards.Length];
         void Finish(int shard, WrittenShard written)
         {
-            shards[shard - batch.FirstShard] = new(written.Sums.Digest, written.Sums.Chunks, written.Created);
+            shards[shard] = new(written.Sums.Digest, written.Sums.Chunks, written.Created);
             progress?.Report(written);
         }
 
         var parallel = Parallelism(options.Lanes, cancellationToken);
-        await Parallel.ForEachAsync(Work(plan, batch, Finish), parallel, async (work, token) => await work(token).ConfigureAwait(false)).ConfigureAwait(false);
+        await Parallel.ForEachAsync(Work(batch.Shards, Finish), parallel, async (work, token) => await work(token).ConfigureAwait(false)).ConfigureAwait(false);
         return new(batch.Number, [.. shards]);
     }
 
-    private IEnumerable<Func<CancellationToken, Task>> Work(ShardPlan plan, ShardBatch batch, Action<int, WrittenShard> finish)
+    private IEnumerable<Func<CancellationToken, Task>> Work(ImmutableArray<TensorInfo> tensors, Action<int, WrittenShard> finish)
     {
         var (small, views) = (new List<int>(), new List<int>());
-        foreach (var shard in Enumerable.Range(batch.FirstShard, batch.ShardCount))
+        foreach (var (shard, tensor) in tensors.Index())
         {
-            var tensor = plan.TensorOf(shard);
             switch (tensor.Contiguous)
             {
                 case { Length: <= SmallBytes }:
@@ -67,15 +65,15 @@ internal sealed class BatchWriter(ImmutableArray<ICheckpointSource> sources, Sha
             {
                 foreach (var shard in views)
                 {
-                    finish(shard, await WriteViewAsync(plan.TensorOf(shard), token).ConfigureAwait(false));
+                    finish(shard, await WriteViewAsync(tensors[shard], token).ConfigureAwait(false));
                 }
             };
         }
 
-        foreach (var file in small.GroupBy(shard => plan.TensorOf(shard).File))
+        foreach (var file in small.GroupBy(shard => tensors[shard].File))
         {
             List<int> shards = [.. file];
-            var ranges = shards.ConvertAll(shard => plan.TensorOf(shard).Contiguous!.Value);
+            var ranges = shards.ConvertAll(shard => tensors[shard].Contiguous!.Value);
             foreach (var group in ByteRangeGroup.Coalesce(ranges, MaxGap, ShardingOptions.BufferedBytes))
             {
                 yield return token => WriteGroupAsync(sources[file.Key], group, ranges, (i, written) => finish(shards[i], written), token);
