@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using Azure;
 using Azure.Storage.Blobs;
+using Microsoft.Extensions.Logging;
 
 namespace CloudShards.Sharding;
 
@@ -11,11 +12,15 @@ internal sealed class CheckpointBatches
     private readonly ShardWriter _writer;
     private readonly CheckpointCommit _commit;
     private readonly JobRuns _runs;
-    private readonly ShardingOptions _options;
+    private readonly ServerSideCopy? _copy;
+    private readonly RequestPace _pace;
+    private readonly int _lanes;
 
-    public CheckpointBatches(BlobContainerClient uploads, IShardStore shards, JobRuns runs, ShardingOptions options, TimeProvider clock)
+    public CheckpointBatches(BlobContainerClient uploads, IShardStore shards, JobRuns runs, ShardingOptions options, TimeProvider clock, ILogger log)
     {
-        (_uploads, _runs, _options) = (uploads, runs, options);
+        (_uploads, _runs, _lanes) = (uploads, runs, options.Lanes);
+        _pace = new(_lanes, clock);
+        _copy = options.CopyByService && shards is BlobShardStore blobs ? new(blobs, new(uploads, clock), log) : null;
         _commit = new(shards, new(shards, clock));
         _writer = new(
             shards,
@@ -30,7 +35,7 @@ internal sealed class CheckpointBatches
     /// <summary>Writes a batch.</summary>
     public Task<ShardReceipt> WriteAsync(
         ShardBatch batch, ImmutableArray<ICheckpointSource> sources, IProgress<WrittenShard>? progress, CancellationToken cancellationToken) =>
-        new BatchWriter(sources, _writer, _options).WriteAsync(batch, progress, cancellationToken);
+        new BatchWriter(sources, _writer, _copy, _pace, _lanes).WriteAsync(batch, progress, cancellationToken);
 
     /// <summary>Writes all batches of a checkpoint and publishes it.</summary>
     /// <param name="planned">The plan.</param>

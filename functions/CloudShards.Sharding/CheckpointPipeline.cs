@@ -46,7 +46,7 @@ public sealed class CheckpointPipeline
         _jobs = new(work, clock);
         _runs = new(_jobs, clock);
         _sets = new(uploads, options.Limits);
-        _batches = new(uploads, shards, _runs, options, clock);
+        _batches = new(uploads, shards, _runs, options, clock, log);
         _dispatch = batches is null ? null : new(batches, new(work), _batches, _runs, clock, log);
     }
 

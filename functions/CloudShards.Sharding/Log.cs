@@ -28,6 +28,10 @@ internal static partial class Log
     [LoggerMessage(9, LogLevel.Information, "Batch {Batch} of job {Job} is done: {Shards} shards, {Bytes} bytes")]
     public static partial void BatchDone(ILogger log, string job, int batch, int shards, long bytes);
 
+    [LoggerMessage(10, LogLevel.Warning, "The storage service does not copy shards itself; their bytes are sent from here. Grant Storage Blob Delegator on the account to "
+        + "this identity, and let the account's firewall admit the service, to have it copy")]
+    public static partial void CopyRefused(ILogger log, Exception exception);
+
     [LoggerMessage(6, LogLevel.Information, "{Path} waits for {Missing}, the rest of its set")]
     public static partial void Waits(ILogger log, string path, string missing);
 }

@@ -20,11 +20,20 @@ public sealed record ShardingOptions
     /// <summary>Bytes of a shard that each chunk sum covers. Default 8 MiB. It is part of the manifest, and so of its digest.</summary>
     public int ChunkBytes { get; init; } = ShardManifest.DefaultChunkBytes;
 
+    /// <summary>
+    /// Whether the storage service copies the bytes of shards from 32 MiB on by itself, where it can: they are read once to be hashed, and do not travel up
+    /// from the worker. Default true.
+    /// </summary>
+    public bool CopyByService { get; init; } = true;
+
     /// <summary>Bounds on what an uploaded file may ask for.</summary>
     public CheckpointLimits Limits { get; init; } = CheckpointLimits.Default;
 
     /// <summary>A tensor of up to this many bytes is read once, into memory, and written in one request; a larger one block by block. 16 MiB.</summary>
     public const int BufferedBytes = 16 << 20;
+
+    /// <summary>A shard of at least this many bytes is copied by the service, where it can. 32 MiB.</summary>
+    public const int CopiedBytes = 32 << 20;
 
     internal const int ViewBlockBytes = 4 << 20;
 

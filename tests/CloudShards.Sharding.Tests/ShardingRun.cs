@@ -28,7 +28,7 @@ internal static class ShardingRun
     {
         options ??= new();
         var plan = ShardPlanner.Plan("job", "model", [new(source.Path, source.ETag, source.Length)], description, options.Bounds);
-        var batches = new BatchWriter([source], Writer(store, options), options);
+        var batches = new BatchWriter([source], Writer(store, options), null, new(options.Lanes, TimeProvider.System), options.Lanes);
         var receipts = new List<ShardReceipt>();
         foreach (var batch in plan.Batches)
         {

@@ -127,18 +127,7 @@ public sealed class BlobShardStore(BlobContainerClient container) : IShardStore
             await blob.StageBlockAsync(ids[^1], stream, new() { TransferValidation = Validated }, cancellationToken).ConfigureAwait(false);
         }
 
-        try
-        {
-            var options = new CommitBlockListOptions { Conditions = new() { IfNoneMatch = ETag.All } };
-            await blob.CommitBlockListAsync(ids, options, cancellationToken).ConfigureAwait(false);
-        }
-        catch (RequestFailedException e) when (IsTaken(e))
-        {
-            return false;
-        }
-
-        var committed = await TryFindAsync(name, cancellationToken).ConfigureAwait(false);
-        return committed?.Bytes == staged ? true : throw Errors.CommittedLength(name, staged, committed?.Bytes);
+        return await TryCommitAsync(name, ids, staged, cancellationToken).ConfigureAwait(false);
     }
 
     /// <inheritdoc/>
@@ -190,6 +179,38 @@ public sealed class BlobShardStore(BlobContainerClient container) : IShardStore
         {
             return false;
         }
+    }
+
+    /// <summary>The client of a blob whose blocks are staged by other means than <see cref="TryCreateAsync(string, IAsyncEnumerable{ReadOnlyMemory{byte}}, CancellationToken)"/>.</summary>
+    internal BlockBlobClient BlockBlob(string name) => _container.GetBlockBlobClient(name);
+
+    /// <summary>Makes a new blob of staged blocks; false where there is one already.</summary>
+    /// <param name="name">Its name.</param>
+    /// <param name="blocks">The ids of its blocks.</param>
+    /// <param name="bytes">The length that it must have then. One that has another is deleted again.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    /// <exception cref="InvalidDataException">The blob had another length.</exception>
+    internal async ValueTask<bool> TryCommitAsync(string name, IEnumerable<string> blocks, long bytes, CancellationToken cancellationToken)
+    {
+        var blob = _container.GetBlockBlobClient(name);
+        try
+        {
+            var options = new CommitBlockListOptions { Conditions = new() { IfNoneMatch = ETag.All } };
+            await blob.CommitBlockListAsync(blocks, options, cancellationToken).ConfigureAwait(false);
+        }
+        catch (RequestFailedException e) when (IsTaken(e))
+        {
+            return false;
+        }
+
+        var committed = await TryFindAsync(name, cancellationToken).ConfigureAwait(false);
+        if (committed?.Bytes != bytes)
+        {
+            await blob.DeleteIfExistsAsync(cancellationToken: cancellationToken).ConfigureAwait(false);
+            throw Errors.CommittedLength(name, bytes, committed?.Bytes);
+        }
+
+        return true;
     }
 
     /// <summary>Whether the blob is missing, and not its container.</summary>
