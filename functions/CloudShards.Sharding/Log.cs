@@ -32,6 +32,9 @@ internal static partial class Log
         + "this identity, and let the account's firewall admit the service, to have it copy")]
     public static partial void CopyRefused(ILogger log, Exception exception);
 
+    [LoggerMessage(11, LogLevel.Information, "{Shards} shards of {Bytes} bytes are garbage, of {Examined} examined; trial: {IsTrial}")]
+    public static partial void Swept(ILogger log, int shards, long bytes, int examined, bool isTrial);
+
     [LoggerMessage(6, LogLevel.Information, "{Path} waits for {Missing}, the rest of its set")]
     public static partial void Waits(ILogger log, string path, string missing);
 }
