@@ -30,7 +30,8 @@ public sealed class SetTests(AzuriteFixture azurite)
 
             Assert.Equal([JobState.Waiting, JobState.Waiting, JobState.Committed], states.Select(status => status.State));
             await CheckpointSet.AssertAllSayAsync(states[^1], uploads, storage);
-            CorpusAssert.Lists(set.Tensors, await storage.ReadAllAsync(set.Name));
+            await using var checkpoint = await ShardedCheckpoint.OpenAsync(storage.Shards, set.Name, cancellationToken: Token);
+            CorpusAssert.Lists(set.Tensors, checkpoint.Manifest);
             references.Add(states[^1].Reference);
         }
 
