@@ -20,7 +20,9 @@ public sealed class EveryFormatTests(AzuriteFixture azurite)
 
     public static TheoryData<string, CheckpointError> Refused => new(Refusals.All);
 
-    public static TheoryData<string> Published => [.. CorpusFile.RealFiles.Select(file => file.Name)];
+    public static TheoryData<string> Published => CorpusFile.RealFiles.IsEmpty
+        ? [new TheoryDataRow<string>("") { Skip = "`shared/real` is not beside this clone." }]
+        : [.. CorpusFile.RealFiles.Select(file => file.Name)];
 
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
@@ -28,7 +30,7 @@ public sealed class EveryFormatTests(AzuriteFixture azurite)
     [MemberData(nameof(Accepted))]
     public Task AnUploadIsReadBackTensorByTensor(string name) => AssertShardedAsync(CorpusFile.Get(name));
 
-    [Theory(SkipTestWithoutData = true)]
+    [Theory]
     [MemberData(nameof(Published))]
     public Task APublishedFileIsReadBackTensorByTensor(string name) => AssertShardedAsync(CorpusFile.RealFiles.Single(file => file.Name == name));
 
