@@ -131,6 +131,7 @@ public sealed class SetRefusalTests(AzuriteFixture azurite)
     [InlineData("{}", CheckpointError.Malformed)]
     [InlineData("[]", CheckpointError.Malformed)]
     [InlineData("", CheckpointError.Malformed)]
+    [InlineData("""{"weight_map": {}}""", CheckpointError.Malformed)]
     [InlineData("""{"weight_map": {"a": "model.safetensors.index.json"}}""", CheckpointError.NotACheckpoint)]
     public async Task AnIndexOfNothingFails(string json, CheckpointError cause)
     {
