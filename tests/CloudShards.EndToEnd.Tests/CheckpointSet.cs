@@ -83,7 +83,7 @@ internal sealed record CheckpointSet(string Name, SetFile Index, ImmutableArray<
     }
 
     // What a status says of the checkpoint, and not of the file and the job.
-    private static JobStatus WordOf(JobStatus status) => status with { Job = "", Path = "", ETag = "", StartedAt = default, UpdatedAt = default };
+    private static JobStatus WordOf(JobStatus status) => status with { Job = "", Path = "", ETag = "", Set = null, StartedAt = default, UpdatedAt = default };
 
     private static SetFile Load(CorpusFile file) => new(file.Name, new(file.ReadAllBytes()));
 

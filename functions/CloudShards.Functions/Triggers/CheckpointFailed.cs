@@ -7,6 +7,7 @@ namespace CloudShards.Functions.Triggers;
 /// <summary>Messages of either queue that were tried too often: their job's status says what failed and what to do.</summary>
 public sealed class CheckpointFailed(CheckpointPipeline pipeline, ILogger<CheckpointFailed> log)
 {
+    /// <summary>An event that was tried too often.</summary>
     [Function(nameof(CheckpointFailed))]
     public async Task EventAsync(
         [QueueTrigger(StorageNames.Events + StorageNames.PoisonSuffix, Connection = StorageConnection.Setting)] string message,
@@ -16,6 +17,7 @@ public sealed class CheckpointFailed(CheckpointPipeline pipeline, ILogger<Checkp
         Log.Handled(log, nameof(CheckpointFailed), status?.Job, status?.State);
     }
 
+    /// <summary>A batch that was tried too often.</summary>
     [Function("BatchFailed")]
     public async Task BatchAsync(
         [QueueTrigger(StorageNames.Batches + StorageNames.PoisonSuffix, Connection = StorageConnection.Setting)] string message,

@@ -7,6 +7,7 @@ namespace CloudShards.Functions.Triggers;
 /// <summary>An upload's event: plans the checkpoint, and shards it here if it is one batch.</summary>
 public sealed class CheckpointUploaded(CheckpointPipeline pipeline, ILogger<CheckpointUploaded> log)
 {
+    /// <summary>The event that Event Grid delivered.</summary>
     [Function(nameof(CheckpointUploaded))]
     public async Task RunAsync(
         [QueueTrigger(StorageNames.Events, Connection = StorageConnection.Setting)] string message, CancellationToken cancellationToken)

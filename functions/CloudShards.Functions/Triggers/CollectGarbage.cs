@@ -8,6 +8,7 @@ namespace CloudShards.Functions.Triggers;
 /// <summary>Sweeps shards that no manifest names, by the schedule in the setting <c>GarbageSchedule</c> (six fields, as in <c>0 0 3 * * *</c>).</summary>
 public sealed class CollectGarbage(ShardGarbage garbage, IOptions<ShardingOptions> options, ILogger<CollectGarbage> log)
 {
+    /// <summary>The hour of the sweep.</summary>
     [Function(nameof(CollectGarbage))]
     public async Task RunAsync([TimerTrigger("%GarbageSchedule%")] TimerInfo timer, CancellationToken cancellationToken)
     {

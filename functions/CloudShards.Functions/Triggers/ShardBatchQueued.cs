@@ -7,6 +7,7 @@ namespace CloudShards.Functions.Triggers;
 /// <summary>A batch of a large checkpoint: writes its shards, and publishes the checkpoint if it was the last.</summary>
 public sealed class ShardBatchQueued(CheckpointPipeline pipeline, ILogger<ShardBatchQueued> log)
 {
+    /// <summary>A batch to write.</summary>
     [Function("ShardBatch")]
     public async Task RunAsync(
         [QueueTrigger(StorageNames.Batches, Connection = StorageConnection.Setting)] string message, CancellationToken cancellationToken)
