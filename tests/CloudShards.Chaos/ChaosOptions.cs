@@ -10,10 +10,10 @@ internal sealed record ChaosOptions(int Seed, int Kills, int Workers)
     public int BatchShards { get; init; } = 3;
 
     /// <summary>Checkpoints by name; each is uploaded several times.</summary>
-    public int Names { get; init; } = 4;
+    public int Names { get; init; } = 8;
 
     /// <summary>Uploads in all.</summary>
-    public int Uploads { get; init; } = 20;
+    public int Uploads { get; init; } = 48;
 
     /// <summary>How long the survivors may take in the end.</summary>
     public TimeSpan Patience { get; init; } = TimeSpan.FromMinutes(5);

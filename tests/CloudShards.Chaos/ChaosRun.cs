@@ -214,7 +214,7 @@ internal sealed class ChaosRun
     private static async Task<BinaryData> FileAsync(int seed, CancellationToken cancellationToken)
     {
         using var file = new MemoryStream();
-        var tensors = Enumerable.Range(0, 30).Select(i => new SyntheticTensor($"layer{i}.weight", TensorDType.F32, [i + 1, i % 3 == 0 ? 64 : 64 + seed]));
+        var tensors = Enumerable.Range(0, 60).Select(i => new SyntheticTensor($"layer{i}.weight", TensorDType.F32, [i + 1, i % 3 == 0 ? 64 : 64 + seed]));
         await new SyntheticCheckpoint([.. tensors]).WriteSafetensorsAsync(file, cancellationToken);
         return new(file.ToArray());
     }
