@@ -15,6 +15,9 @@ public static class StorageNames
     /// <summary>The queue that Event Grid delivers uploads to.</summary>
     public const string Events = "checkpoint-events";
 
+    /// <summary>The queue of batches of large checkpoints.</summary>
+    public const string Batches = "shard-batches";
+
     /// <summary>What is put behind a queue's name for the queue of messages that were tried too often, as the Functions host does it.</summary>
     public const string PoisonSuffix = "-poison";
 }
