@@ -1,6 +1,7 @@
 @export()
 @description('Tags by name.')
 type resourceTags = {
+  @description('The value of the tag.')
   *: string
 }
 
