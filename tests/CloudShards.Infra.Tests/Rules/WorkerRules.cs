@@ -1,0 +1,127 @@
+using System.Globalization;
+using System.Text.RegularExpressions;
+using CloudShards.Sharding;
+using CloudShards.Testing;
+
+namespace CloudShards.Infra.Tests.Rules;
+
+internal static partial class WorkerRules
+{
+    // What Flex Consumption does not take as a setting.
+    private static readonly string[] Forbidden =
+        ["FUNCTIONS_WORKER_RUNTIME", "FUNCTIONS_EXTENSION_VERSION", "FUNCTIONS_WORKER_PROCESS_COUNT", "WEBSITE_RUN_FROM_PACKAGE", "WEBSITE_CONTENT",
+            "WEBSITE_VNET_ROUTE_ALL", "SCM_DO_BUILD_DURING_DEPLOYMENT"];
+
+    public static IEnumerable<string> ConnectionsGoByIdentityToTheRightAccount(Prediction deployment)
+    {
+        var settings = deployment.Settings;
+        string Value(string name) => settings.GetValueOrDefault(name, "");
+        return
+        [
+            .. Leads("AzureWebJobsStorage__blobServiceUri", deployment.Host, "blob"),
+            .. Leads("CheckpointStorage__blobServiceUri", deployment.Data, "blob"),
+            .. Leads("CheckpointStorage__queueServiceUri", deployment.Data, "queue"),
+            .. from connection in (string[])["AzureWebJobsStorage", "CheckpointStorage"]
+               from wrong in (IEnumerable<string>)
+               [
+                   .. Value($"{connection}__credential") == "managedidentity" ? Array.Empty<string>() : [$"{connection}__credential is {Value($"{connection}__credential")}"],
+                   .. IsClientId(Value($"{connection}__clientId")) ? Array.Empty<string>() : [$"{connection}__clientId is {Value($"{connection}__clientId")}"],
+                   // An exact match would win over the section.
+                   .. settings.ContainsKey(connection) ? [$"{connection} is set"] : Array.Empty<string>(),
+               ]
+               select wrong,
+        ];
+
+        IEnumerable<string> Leads(string setting, PredictedResource account, string service)
+        {
+            if (!Value(setting).StartsWith($"[reference('{account.Id}', ", StringComparison.Ordinal)
+                || !Value(setting).EndsWith($".primaryEndpoints.{service}]", StringComparison.Ordinal))
+            {
+                yield return $"{setting} is {Value(setting)}, and should be the {service} endpoint of {account.Name}";
+            }
+        }
+    }
+
+    public static IEnumerable<string> TelemetryGoesByIdentity(Prediction deployment)
+    {
+        var authentication = deployment.Settings.GetValueOrDefault("APPLICATIONINSIGHTS_AUTHENTICATION_STRING", "");
+        if (!authentication.StartsWith("[format('ClientId={0};Authorization=AAD', ", StringComparison.Ordinal))
+        {
+            yield return $"APPLICATIONINSIGHTS_AUTHENTICATION_STRING is {authentication}";
+        }
+
+        var connection = deployment.Settings.GetValueOrDefault("APPLICATIONINSIGHTS_CONNECTION_STRING", "");
+        if (!connection.EndsWith(".ConnectionString]", StringComparison.Ordinal))
+        {
+            yield return $"APPLICATIONINSIGHTS_CONNECTION_STRING is {connection}";
+        }
+    }
+
+    public static IEnumerable<string> SettingsAreThoseThatTheWorkerReads(Prediction deployment) =>
+    [
+        .. deployment.Settings.Keys.Where(name => Forbidden.Any(start => name.StartsWith(start, StringComparison.Ordinal))).Select(name => $"{name} is refused by Flex Consumption"),
+        .. from name in deployment.Settings.Keys
+           where name.StartsWith("Sharding__", StringComparison.Ordinal)
+           where typeof(ShardingOptions).GetProperty(name["Sharding__".Length..]) is null
+           select $"{name} is no option of sharding",
+        // A timer trigger takes its schedule from here, and the app does not start without.
+        .. Schedule.IsMatch(deployment.Settings.GetValueOrDefault("GarbageSchedule", "")) ? Array.Empty<string>() : ["GarbageSchedule is no NCRONTAB expression of six fields"],
+    ];
+
+    /// <summary>The Functions host, the worker and the runtime need the rest.</summary>
+    public static IEnumerable<string> MemoryOfMessagesFitsIntoAnInstance(Prediction deployment)
+    {
+        var instance = deployment.App.At("properties.functionAppConfig.scaleAndConcurrency.instanceMemoryMB").GetInt64() << 20;
+        var budget = int.Parse(deployment.Settings["Sharding__MemoryBudgetBytes"], CultureInfo.InvariantCulture);
+        if (budget < 36 << 20)
+        {
+            yield return $"Sharding__MemoryBudgetBytes is {budget}, less than sharding needs";
+        }
+
+        if (budget * HostJson.MessagesAtOnce > instance / 2)
+        {
+            yield return $"{HostJson.MessagesAtOnce} messages of {budget} bytes at once are more than half of an instance of {instance} bytes";
+        }
+    }
+
+    public static IEnumerable<string> TheAppRunsAsItsIdentityOnTheRuntimeOfTheCode(Prediction deployment)
+    {
+        var app = deployment.App;
+        var identity = deployment.OfType("Microsoft.ManagedIdentity/userAssignedIdentities").Single().Id;
+        var package = deployment.Containers(deployment.Host).Single();
+        return
+        [
+            .. app.Expect("identity.type", "UserAssigned"),
+            .. Rule.Compare("identities", [identity], app.At("identity.userAssignedIdentities").EnumerateObject().Select(one => one.Name)),
+            .. app.Expect("properties.functionAppConfig.runtime.name", "dotnet-isolated"),
+            .. app.Expect("properties.functionAppConfig.runtime.version", Framework),
+            .. app.Expect("properties.functionAppConfig.deployment.storage.authentication.userAssignedIdentityResourceId", identity),
+            .. app.Text("properties.functionAppConfig.deployment.storage.value")!.EndsWith($", '{package}')]", StringComparison.Ordinal)
+                ? Array.Empty<string>()
+                : ["the package is not in the container of the host's account"],
+            .. deployment.OfType("Microsoft.Web/serverfarms").Single().Expect("sku.name", "FC1"),
+        ];
+    }
+
+    public static IEnumerable<string> AzdFindsTheApp(Prediction deployment)
+    {
+        var services = Service.Matches(File.ReadAllText(Path.Combine(Repository.Root, "azure.yaml"))).Select(match => match.Groups["name"].Value);
+        return Rule.Compare("services", services, [deployment.App.Text("tags.azd-service-name")!]);
+    }
+
+    // The version of the framework that everything here is built for, as a runtime stack names it.
+    private static string Framework { get; } =
+        TargetFramework.Match(File.ReadAllText(Path.Combine(Repository.Root, "Directory.Build.props"))).Groups["version"].Value;
+
+    private static bool IsClientId(string value) =>
+        value.Contains("/userAssignedIdentities/", StringComparison.Ordinal) && value.EndsWith(".clientId]", StringComparison.Ordinal);
+
+    [GeneratedRegex(@"<TargetFramework>net(?<version>\d+\.\d+)</TargetFramework>")]
+    private static partial Regex TargetFramework { get; }
+
+    [GeneratedRegex(@"^\S+( \S+){5}$")]
+    private static partial Regex Schedule { get; }
+
+    [GeneratedRegex(@"^  (?<name>\w+):\r?\n    project: ", RegexOptions.Multiline)]
+    private static partial Regex Service { get; }
+}
