@@ -70,7 +70,7 @@ internal sealed record PredictedResource(JsonElement Json)
     }
 
     /// <summary>A text, number or truth by its path; null where there is none.</summary>
-    public string? Text(string path) => At(path) is { ValueKind: not JsonValueKind.Undefined } value ? value.ToString() : null;
+    public string? Text(string path) => At(path) is { ValueKind: not (JsonValueKind.Undefined or JsonValueKind.Null) } value ? value.ToString() : null;
 
     /// <summary>Tells what is wrong where a value is not what it should be.</summary>
     public IEnumerable<string> Expect(string path, string? expected)

@@ -63,14 +63,14 @@ internal static partial class AlertRules
 
     public static IEnumerable<string> WhoeverIsToldIsToldOfEveryAlert(Prediction deployment)
     {
-        var group = deployment.OfType("Microsoft.Insights/actionGroups").SingleOrDefault()?.Id;
+        var told = deployment.OfType("Microsoft.Insights/actionGroups").SingleOrDefault()?.Id;
         return
         [
             .. from alert in deployment.OfType(LogAlert)
-               where group != alert.At("properties.actions.actionGroups").EnumerateArray().Select(id => id.GetString()).SingleOrDefault()
+               where told != alert.At("properties.actions.actionGroups").EnumerateArray().Select(id => id.GetString()).SingleOrDefault()
                select $"{alert.Name} tells nobody",
             .. from alert in deployment.OfType(MetricAlert)
-               where group != alert.At("properties.actions").EnumerateArray().Select(action => action.GetProperty("actionGroupId").GetString()).SingleOrDefault()
+               where told != alert.At("properties.actions").EnumerateArray().Select(action => action.GetProperty("actionGroupId").GetString()).SingleOrDefault()
                select $"{alert.Name} tells nobody",
         ];
     }

@@ -12,11 +12,11 @@ internal static partial class NameRules
 
     public static IEnumerable<string> EverythingThatTakesTagsHasThem(Prediction deployment)
     {
-        var group = deployment.OfType("Microsoft.Resources/resourceGroups").Single();
+        var place = deployment.OfType("Microsoft.Resources/resourceGroups").Single();
         return
             from resource in deployment.Resources
             where IsOwn(resource) && resource.Type != "Microsoft.Consumption/budgets"
-            from tag in group.At("tags").EnumerateObject()
+            from tag in place.At("tags").EnumerateObject()
             from wrong in resource.Expect($"tags.{tag.Name}", tag.Value.GetString())
             select wrong;
     }

@@ -32,10 +32,10 @@ internal static class NetworkRules
                 "private endpoints with a name",
                 deployment.OfType("Microsoft.Network/privateEndpoints").Select(endpoint => endpoint.Name),
                 deployment.OfType("Microsoft.Network/privateEndpoints/privateDnsZoneGroups").Select(group => group.Name.Split('/')[0])),
-            .. Rule.Compare(
-                "zones that the network knows",
-                deployment.OfType("Microsoft.Network/privateDnsZones").Select(zone => zone.Id),
-                deployment.OfType("Microsoft.Network/privateDnsZones/virtualNetworkLinks").Select(link => link.Id[..link.Id.LastIndexOf("/virtualNetworkLinks/", StringComparison.Ordinal)])),
+            // The domain differs by cloud, so the names of zones are expressions.
+            .. from zone in deployment.OfType("Microsoft.Network/privateDnsZones")
+               where !deployment.OfType("Microsoft.Network/privateDnsZones/virtualNetworkLinks").Any(link => link.Name.Contains(zone.Name.Trim('[', ']'), StringComparison.Ordinal))
+               select $"{zone.Name} is not known in the network",
             .. deployment.App.Expect("properties.virtualNetworkSubnetId", $"{network.Id}/subnets/app"),
             .. Rule.Compare(
                 "delegations",

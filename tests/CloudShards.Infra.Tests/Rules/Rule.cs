@@ -15,6 +15,9 @@ internal static class Rule
          where method.ReturnType == typeof(IEnumerable<string>)
          select method.CreateDelegate<Func<Prediction, IEnumerable<string>>>()).ToDictionary(rule => rule.Method.Name);
 
+    /// <summary>Tells what is wrong unless something holds.</summary>
+    public static IEnumerable<string> Unless(bool holds, string wrong) => holds ? [] : [wrong];
+
     /// <summary>Tells what is missing, and what is too much.</summary>
     public static IEnumerable<string> Compare<T>(string what, IEnumerable<T> expected, IEnumerable<T> found)
     {

@@ -24,37 +24,31 @@ internal static partial class WorkerRules
             .. from connection in (string[])["AzureWebJobsStorage", "CheckpointStorage"]
                from wrong in (IEnumerable<string>)
                [
-                   .. Value($"{connection}__credential") == "managedidentity" ? Array.Empty<string>() : [$"{connection}__credential is {Value($"{connection}__credential")}"],
-                   .. IsClientId(Value($"{connection}__clientId")) ? Array.Empty<string>() : [$"{connection}__clientId is {Value($"{connection}__clientId")}"],
+                   .. Rule.Unless(Value($"{connection}__credential") == "managedidentity", $"{connection} goes by {Value($"{connection}__credential")}"),
+                   .. Rule.Unless(IsClientId(Value($"{connection}__clientId")), $"{connection} goes as {Value($"{connection}__clientId")}"),
                    // An exact match would win over the section.
-                   .. settings.ContainsKey(connection) ? [$"{connection} is set"] : Array.Empty<string>(),
+                   .. Rule.Unless(!settings.ContainsKey(connection), $"{connection} is set"),
                ]
                select wrong,
         ];
 
-        IEnumerable<string> Leads(string setting, PredictedResource account, string service)
-        {
-            if (!Value(setting).StartsWith($"[reference('{account.Id}', ", StringComparison.Ordinal)
-                || !Value(setting).EndsWith($".primaryEndpoints.{service}]", StringComparison.Ordinal))
-            {
-                yield return $"{setting} is {Value(setting)}, and should be the {service} endpoint of {account.Name}";
-            }
-        }
+        IEnumerable<string> Leads(string setting, PredictedResource account, string service) => Rule.Unless(
+            Value(setting).StartsWith($"[reference('{account.Id}', ", StringComparison.Ordinal)
+            && Value(setting).EndsWith($".primaryEndpoints.{service}]", StringComparison.Ordinal),
+            $"{setting} is {Value(setting)}, and should be the {service} endpoint of {account.Name}");
     }
 
     public static IEnumerable<string> TelemetryGoesByIdentity(Prediction deployment)
     {
         var authentication = deployment.Settings.GetValueOrDefault("APPLICATIONINSIGHTS_AUTHENTICATION_STRING", "");
-        if (!authentication.StartsWith("[format('ClientId={0};Authorization=AAD', ", StringComparison.Ordinal))
-        {
-            yield return $"APPLICATIONINSIGHTS_AUTHENTICATION_STRING is {authentication}";
-        }
-
         var connection = deployment.Settings.GetValueOrDefault("APPLICATIONINSIGHTS_CONNECTION_STRING", "");
-        if (!connection.EndsWith(".ConnectionString]", StringComparison.Ordinal))
-        {
-            yield return $"APPLICATIONINSIGHTS_CONNECTION_STRING is {connection}";
-        }
+        return
+        [
+            .. Rule.Unless(
+                authentication.StartsWith("[format('ClientId={0};Authorization=AAD', ", StringComparison.Ordinal) && authentication.EndsWith(".clientId)]", StringComparison.Ordinal),
+                $"telemetry goes by {authentication}"),
+            .. Rule.Unless(connection.EndsWith(".ConnectionString]", StringComparison.Ordinal), $"telemetry goes to {connection}"),
+        ];
     }
 
     public static IEnumerable<string> SettingsAreThoseThatTheWorkerReads(Prediction deployment) =>
@@ -65,23 +59,21 @@ internal static partial class WorkerRules
            where typeof(ShardingOptions).GetProperty(name["Sharding__".Length..]) is null
            select $"{name} is no option of sharding",
         // A timer trigger takes its schedule from here, and the app does not start without.
-        .. Schedule.IsMatch(deployment.Settings.GetValueOrDefault("GarbageSchedule", "")) ? Array.Empty<string>() : ["GarbageSchedule is no NCRONTAB expression of six fields"],
+        .. Rule.Unless(Schedule.IsMatch(deployment.Settings.GetValueOrDefault("GarbageSchedule", "")), "GarbageSchedule is no NCRONTAB expression of six fields"),
     ];
 
     /// <summary>The Functions host, the worker and the runtime need the rest.</summary>
     public static IEnumerable<string> MemoryOfMessagesFitsIntoAnInstance(Prediction deployment)
     {
         var instance = deployment.App.At("properties.functionAppConfig.scaleAndConcurrency.instanceMemoryMB").GetInt64() << 20;
-        var budget = int.Parse(deployment.Settings["Sharding__MemoryBudgetBytes"], CultureInfo.InvariantCulture);
-        if (budget < 36 << 20)
-        {
-            yield return $"Sharding__MemoryBudgetBytes is {budget}, less than sharding needs";
-        }
-
-        if (budget * HostJson.MessagesAtOnce > instance / 2)
-        {
-            yield return $"{HostJson.MessagesAtOnce} messages of {budget} bytes at once are more than half of an instance of {instance} bytes";
-        }
+        var budget = long.Parse(deployment.Settings["Sharding__MemoryBudgetBytes"], CultureInfo.InvariantCulture);
+        return
+        [
+            .. Rule.Unless(budget >= 36 << 20, $"Sharding__MemoryBudgetBytes is {budget}, less than sharding needs"),
+            .. Rule.Unless(
+                budget * HostJson.MessagesAtOnce <= instance / 2,
+                $"{HostJson.MessagesAtOnce} messages of {budget} bytes at once are more than half of an instance of {instance} bytes"),
+        ];
     }
 
     public static IEnumerable<string> TheAppRunsAsItsIdentityOnTheRuntimeOfTheCode(Prediction deployment)
@@ -96,9 +88,9 @@ internal static partial class WorkerRules
             .. app.Expect("properties.functionAppConfig.runtime.name", "dotnet-isolated"),
             .. app.Expect("properties.functionAppConfig.runtime.version", Framework),
             .. app.Expect("properties.functionAppConfig.deployment.storage.authentication.userAssignedIdentityResourceId", identity),
-            .. app.Text("properties.functionAppConfig.deployment.storage.value")!.EndsWith($", '{package}')]", StringComparison.Ordinal)
-                ? Array.Empty<string>()
-                : ["the package is not in the container of the host's account"],
+            .. Rule.Unless(
+                app.Text("properties.functionAppConfig.deployment.storage.value")!.EndsWith($", '{package}')]", StringComparison.Ordinal),
+                "the package is not in the container of the host's account"),
             .. deployment.OfType("Microsoft.Web/serverfarms").Single().Expect("sku.name", "FC1"),
         ];
     }
