@@ -4,11 +4,11 @@ namespace CloudShards.Infra.Tests;
 public sealed class BicepMistakeTests(Infrastructure infrastructure)
 {
     [Theory]
-    [InlineData("BCP037", "modules/storageAccount.bicep", "allowSharedKeyAccess: false", "allowSharedKeysAccess: false")]
-    [InlineData("BCP036", "modules/eventSubscription.bicep", "'CloudEventSchemaV1_0'", "'CloudEvents'")]
+    [InlineData("BCP089", "modules/storageAccount.bicep", "allowSharedKeyAccess: false", "allowSharedKeysAccess: false")]
+    [InlineData("BCP036", "modules/storageAccount.bicep", "'TLS1_2'", "12")]
     [InlineData("BCP081", "modules/identity.bicep", "@2024-11-30", "@2024-11-31")]
     [InlineData("no-unused-vars", "main.bicep", "var eventQueue", "var unused = 'shard-batches'\nvar eventQueue")]
-    [InlineData("no-unused-params", "modules/budget.bicep", "contactEmails: emails", "contactEmails: []")]
+    [InlineData("no-unused-params", "modules/budget.bicep", "param emails string[]", "param emails string[]\n\n@description('Nobody asks.')\nparam unused string")]
     [InlineData("use-description-params", "modules/identity.bicep", "@description('Region.')\n", "")]
     [InlineData("no-hardcoded-location", "modules/identity.bicep", "location: location", "location: 'westeurope'")]
     [InlineData("no-module-name", "main.bicep", "module identity 'modules/identity.bicep' = {\n", "module identity 'modules/identity.bicep' = {\n  name: 'identity'\n")]

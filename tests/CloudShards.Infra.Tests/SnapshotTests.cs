@@ -21,7 +21,7 @@ public sealed class SnapshotTests(Infrastructure infrastructure)
 
     [Theory]
     [InlineData("modules/storageAccount.bicep", "accessTier: 'Hot'", "accessTier: 'Cool'")]
-    [InlineData("modules/functionApp.bicep", "    name: 'scm'\n", "    name: 'ftp'\n")]
+    [InlineData("modules/functionApp.bicep", "    name: 'scm'\n", "    name: 'other'\n")]
     [InlineData("main.bicep", "output AZURE_RESOURCE_GROUP", "output AZURE_GROUP")]
     [InlineData("main.bicep", "= if (privateNetwork) {", "= {")]
     public async Task AChangeThatNobodyRecordedIsSeen(string file, string right, string wrong)
