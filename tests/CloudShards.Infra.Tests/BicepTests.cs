@@ -7,7 +7,7 @@ public sealed class BicepTests(Infrastructure infrastructure)
     [Theory]
     [MemberData(nameof(Files))]
     public async Task TheCompilerAndTheLinterHaveNothingToSay(string file) =>
-        Assert.Empty((await infrastructure.CompileAsync(Infrastructure.Folder, file, TestContext.Current.CancellationToken)).Diagnostics);
+        Assert.Empty((await infrastructure.CompileAsync(file)).Diagnostics);
 
     [Theory]
     [MemberData(nameof(Files))]

@@ -25,6 +25,7 @@ public sealed class Infrastructure : IAsyncLifetime
     };
 
     private readonly ConcurrentDictionary<string, Task<Prediction>> _predictions = new();
+    private readonly ConcurrentDictionary<string, Task<(string[] Diagnostics, string? Template)>> _compilations = new();
     private BicepCli? _bicep;
 
     /// <summary>The folder with <c>main.bicep</c>.</summary>
@@ -71,6 +72,10 @@ public sealed class Infrastructure : IAsyncLifetime
     }
 
     /// <summary>What the compiler and the linter have to say about a file and all that it uses; and the compiled template.</summary>
+    internal Task<(string[] Diagnostics, string? Template)> CompileAsync(string file) =>
+        _compilations.GetOrAdd(file, key => CompileAsync(Folder, key, CancellationToken.None));
+
+    /// <summary>The same of a file in a copy of the folder.</summary>
     internal async Task<(string[] Diagnostics, string? Template)> CompileAsync(string folder, string file, CancellationToken cancellationToken)
     {
         var isParameters = Path.GetExtension(file) == ".bicepparam";

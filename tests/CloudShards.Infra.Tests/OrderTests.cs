@@ -15,7 +15,7 @@ public sealed class OrderTests(Infrastructure infrastructure)
     [InlineData("network", "dataStorage", "hostStorage")]
     public async Task AModuleWaitsForWhatItNeeds(string module, params string[] needed)
     {
-        var (_, template) = await infrastructure.CompileAsync(Infrastructure.Folder, "main.bicep", TestContext.Current.CancellationToken);
+        var (_, template) = await infrastructure.CompileAsync("main.bicep");
 
         var waits = JsonElement.Parse(template!).GetProperty("resources").GetProperty(module).GetProperty("dependsOn").EnumerateArray();
 
