@@ -54,6 +54,9 @@ public sealed class MutationTests(Infrastructure infrastructure)
         { nameof(NameRules.EverythingThatTakesTagsHasThem), "modules/eventTopic.bicep", "  tags: tags\n", "" },
     };
 
+    [Fact]
+    public void EveryRuleIsBrokenByAMistake() => Assert.Empty(Rule.All.Keys.Except(Mistakes.Select(mistake => mistake.Data.Item1)));
+
     [Theory]
     [MemberData(nameof(Mistakes))]
     public async Task AMistakeBreaksARule(string rule, string file, string right, string wrong)
