@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace CloudShards.LocalHost;
 
 /// <summary>What the program was started with. Nothing else is: variables like WORK or ACCOUNT have meanings of their own on many machines.</summary>
@@ -19,6 +21,15 @@ internal sealed record CommandLine(LocalHostOptions Options, string? Folder)
                 ["--shards", var container, ..] => line with { Options = line.Options with { Shards = container } },
                 ["--work", var container, ..] => line with { Options = line.Options with { Work = container } },
                 ["--events", var queue, ..] => line with { Options = line.Options with { Events = queue } },
+                ["--batches", var queue, ..] => line with { Options = line.Options with { Batches = queue } },
+                ["--batch-shards", var number, ..] => line with
+                {
+                    Options = line.Options with { Sharding = line.Options.Sharding with { MaxBatchShards = NumberOf("--batch-shards", number) } },
+                },
+                ["--visibility", var seconds, ..] => line with
+                {
+                    Options = line.Options with { Visibility = TimeSpan.FromSeconds(NumberOf("--visibility", seconds)) },
+                },
                 ["--folder", var folder, ..] => line with { Folder = folder },
                 _ => throw Errors.NotAnOption(arguments[0]),
             };
@@ -26,4 +37,7 @@ internal sealed record CommandLine(LocalHostOptions Options, string? Folder)
 
         return line;
     }
+
+    private static int NumberOf(string option, string text) =>
+        int.TryParse(text, CultureInfo.InvariantCulture, out var number) && number > 0 ? number : throw Errors.NotANumber(option, text);
 }

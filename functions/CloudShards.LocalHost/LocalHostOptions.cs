@@ -23,6 +23,14 @@ public sealed record LocalHostOptions
     /// <summary>The queue of events. Default <c>checkpoint-events</c>.</summary>
     public string Events { get; init; } = StorageNames.Events;
 
+    /// <summary>The queue of batches of large checkpoints. Default <c>shard-batches</c>.</summary>
+    public string Batches { get; init; } = StorageNames.Batches;
+
+    /// <summary>
+    /// How long a message stays invisible to others while it is worked on; it is renewed meanwhile. One whose worker died shows again after it. Default a minute.
+    /// </summary>
+    public TimeSpan Visibility { get; init; } = TimeSpan.FromMinutes(1);
+
     /// <summary>How long the watcher and an idle queue loop wait before they look again. Default half a second.</summary>
     public TimeSpan PollInterval { get; init; } = TimeSpan.FromMilliseconds(500);
 

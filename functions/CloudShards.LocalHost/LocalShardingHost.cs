@@ -1,3 +1,4 @@
+using Azure.Storage.Queues;
 using CloudShards.Sharding;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
@@ -19,8 +20,10 @@ public static class LocalShardingHost
         services.AddSingleton(LocalStorage.Open(options));
         services.AddSingleton(Pipeline);
         services.AddHostedService<UploadWatcher>();
-        services.AddSingleton<IHostedService>(provider => Loop(provider, storage => storage.Events, storage => storage.FailedEvents, pipeline => pipeline.UploadedAsync));
-        services.AddSingleton<IHostedService>(provider => Loop(provider, storage => storage.FailedEvents, _ => null, pipeline => pipeline.FailedAsync));
+        AddLoop(services, storage => storage.Events, storage => storage.FailedEvents, pipeline => pipeline.UploadedAsync);
+        AddLoop(services, storage => storage.FailedEvents, _ => null, pipeline => pipeline.FailedAsync);
+        AddLoop(services, storage => storage.Batches, storage => storage.FailedBatches, pipeline => pipeline.BatchAsync);
+        AddLoop(services, storage => storage.FailedBatches, _ => null, pipeline => pipeline.BatchFailedAsync);
         return services;
     }
 
@@ -31,24 +34,25 @@ public static class LocalShardingHost
             storage.Uploads,
             new BlobShardStore(storage.Shards),
             new BlobShardStore(storage.Work),
+            storage.Batches,
             provider.GetRequiredService<LocalHostOptions>().Sharding,
             provider.GetRequiredService<TimeProvider>(),
             provider.GetRequiredService<ILogger<CheckpointPipeline>>());
     }
 
-    private static QueueLoop Loop(
-        IServiceProvider provider,
-        Func<LocalStorage, Azure.Storage.Queues.QueueClient> queue,
-        Func<LocalStorage, Azure.Storage.Queues.QueueClient?> poison,
-        Func<CheckpointPipeline, Func<BinaryData, CancellationToken, Task>> work)
+    private static void AddLoop(
+        IServiceCollection services,
+        Func<LocalStorage, QueueClient> queue,
+        Func<LocalStorage, QueueClient?> poison,
+        Func<CheckpointPipeline, Func<BinaryData, CancellationToken, Task>> work) => services.AddSingleton<IHostedService>(provider =>
     {
         var storage = provider.GetRequiredService<LocalStorage>();
-        return new(
+        return new QueueLoop(
             queue(storage),
             poison(storage),
             work(provider.GetRequiredService<CheckpointPipeline>()),
             provider.GetRequiredService<LocalHostOptions>(),
             provider.GetRequiredService<TimeProvider>(),
             provider.GetRequiredService<ILogger<QueueLoop>>());
-    }
+    });
 }

@@ -15,6 +15,8 @@ public sealed class LocalStorage
         Work = blobs.GetBlobContainerClient(options.Work);
         Events = queues.GetQueueClient(options.Events);
         FailedEvents = queues.GetQueueClient(options.Events + StorageNames.PoisonSuffix);
+        Batches = queues.GetQueueClient(options.Batches);
+        FailedBatches = queues.GetQueueClient(options.Batches + StorageNames.PoisonSuffix);
     }
 
     /// <summary>The container that is watched.</summary>
@@ -31,6 +33,12 @@ public sealed class LocalStorage
 
     /// <summary>The queue of events that were tried too often.</summary>
     public QueueClient FailedEvents { get; }
+
+    /// <summary>The queue of batches.</summary>
+    public QueueClient Batches { get; }
+
+    /// <summary>The queue of batches that were tried too often.</summary>
+    public QueueClient FailedBatches { get; }
 
     /// <summary>The storage that options name: by connection string, or by account and the identity that is signed in.</summary>
     /// <exception cref="ArgumentException">They name none, or both.</exception>
@@ -59,7 +67,7 @@ public sealed class LocalStorage
             await container.CreateIfNotExistsAsync(cancellationToken: cancellationToken);
         }
 
-        foreach (var queue in (QueueClient[])[Events, FailedEvents])
+        foreach (var queue in (QueueClient[])[Events, FailedEvents, Batches, FailedBatches])
         {
             await queue.CreateIfNotExistsAsync(cancellationToken: cancellationToken);
         }

@@ -14,7 +14,8 @@ if (args is ["--help" or "-h"])
           cloudshards-localhost --connection-string TEXT      works on that account
           cloudshards-localhost --account NAME                works on that account, as whom you are signed in
 
-        Also: --uploads, --shards, --work CONTAINER; --events QUEUE; --folder FOLDER keeps Azurite's data there. Ctrl+C ends it.
+        Also: --uploads, --shards, --work CONTAINER; --events, --batches QUEUE; --batch-shards N, the shards
+        that one batch has at most; --visibility SECONDS, after which others take over the work of a host that died; --folder FOLDER keeps Azurite's data there. Ctrl+C ends it.
         """);
     return 0;
 }

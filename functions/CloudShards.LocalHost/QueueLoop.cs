@@ -27,8 +27,6 @@ internal sealed class QueueLoop(
     /// <summary>How often a message is tried.</summary>
     public const int MaxDequeueCount = 5;
 
-    private static readonly TimeSpan Visibility = TimeSpan.FromMinutes(1);
-
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         while (!stoppingToken.IsCancellationRequested)
@@ -36,7 +34,7 @@ internal sealed class QueueLoop(
             var isIdle = true;
             try
             {
-                QueueMessage? message = await queue.ReceiveMessageAsync(Visibility, stoppingToken);
+                QueueMessage? message = await queue.ReceiveMessageAsync(options.Visibility, stoppingToken);
                 if (message is not null)
                 {
                     isIdle = false;
@@ -118,13 +116,13 @@ internal sealed class QueueLoop(
     private async Task<string> RenewAsync(QueueMessage message, CancellationTokenSource working)
     {
         var popReceipt = message.PopReceipt;
-        using var timer = new PeriodicTimer(Visibility / 2, clock);
+        using var timer = new PeriodicTimer(options.Visibility / 2, clock);
         try
         {
             while (await timer.WaitForNextTickAsync(working.Token))
             {
                 UpdateReceipt renewed = await queue.UpdateMessageAsync(
-                    message.MessageId, popReceipt, visibilityTimeout: Visibility, cancellationToken: CancellationToken.None);
+                    message.MessageId, popReceipt, visibilityTimeout: options.Visibility, cancellationToken: CancellationToken.None);
                 popReceipt = renewed.PopReceipt;
             }
         }

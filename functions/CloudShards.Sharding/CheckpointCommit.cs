@@ -9,27 +9,31 @@ namespace CloudShards.Sharding;
 internal sealed class CheckpointCommit(IShardStore shards, CheckpointTags tags)
 {
     /// <summary>The manifest; the same for the same plan and receipts.</summary>
-    public static ShardManifest Compose(ShardPlan plan, IEnumerable<ShardReceipt> receipts)
+    /// <exception cref="InvalidDataException">The receipts are not those of the plan's batches.</exception>
+    public static ShardManifest Compose(ShardPlan plan, PlannedTensors tensors, IEnumerable<ShardReceipt> receipts)
     {
         ArgumentNullException.ThrowIfNull(plan);
-        var shards = receipts.OrderBy(receipt => receipt.Batch).SelectMany(receipt => receipt.Shards).ToArray();
-        if (shards.Length != plan.Shards.Length)
+        ArgumentNullException.ThrowIfNull(tensors);
+        var byBatch = receipts.ToDictionary(receipt => receipt.Batch);
+        var shards = new List<ReceiptShard>(plan.ShardCount);
+        foreach (var (number, batch) in plan.Batches.Index())
         {
-            throw new ArgumentException($"The receipts name {shards.Length} shards, the plan has {plan.Shards.Length}.", nameof(receipts));
+            var found = byBatch.TryGetValue(number, out var receipt) ? receipt.Shards : [];
+            shards.AddRange(found.Length == batch.Shards ? found : throw Errors.ReceiptMismatch(plan.Job, number, found.Length, batch.Shards));
         }
 
         return new()
         {
             Name = plan.Name,
-            Source = plan.Sources,
-            ChunkBytes = plan.ChunkBytes,
+            Source = [.. plan.Sources.Select(file => new ManifestSource(file.Path, file.Bytes, plan.Format))],
+            ChunkBytes = plan.Bounds.ChunkBytes,
             Tensors =
             [
-                .. plan.Tensors.Select((tensor, i) => new ShardedTensor(
-                    tensor.Name, tensor.DType, tensor.Shape, tensor.Bytes, shards[plan.ShardOf[i]].Digest, shards[plan.ShardOf[i]].Chunks)),
+                .. tensors.Tensors.Select(tensor => new ShardedTensor(
+                    tensor.Name, tensor.DType, tensor.Shape, tensor.Shape.ByteCount(tensor.DType), shards[tensor.Shard].Digest, shards[tensor.Shard].Chunks)),
             ],
-            Metadata = plan.Metadata,
-            Values = plan.Values,
+            Metadata = tensors.Metadata,
+            Values = tensors.Values,
         };
     }
 

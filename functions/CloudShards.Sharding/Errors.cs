@@ -26,6 +26,19 @@ internal static class Errors
     public static InvalidOperationException StatusVanished(string job) => new(
         $"The status of the job `{job}` was deleted while it was in work. The event will be tried again.");
 
+    public static FormatException NotABatchMessage(string reason, Exception? inner = null) => new(
+        $"The message does not name a batch of a job: {reason}. Check that nothing but CloudShards puts messages on the queue `{StorageNames.Batches}`.", inner);
+
+    public static InvalidDataException DocumentMissing(string blob) => new(
+        $"The document `{blob}` is missing, which a worker before wrote. Check that nothing deletes young blobs of the work container, then upload the file again.");
+
+    public static InvalidDataException DocumentUnreadable(string blob, Exception? inner = null) => new(
+        $"The document `{blob}` cannot be read: {inner?.Message ?? "it is `null`."} Another version of CloudShards may have written it: upload the file again.", inner);
+
+    public static InvalidDataException ReceiptMismatch(string job, int batch, int found, int expected) => new(
+        $"The receipt of batch {batch} of the job `{job}` names {found} shards, the plan has {expected}. "
+        + "Another version of CloudShards may have written it: upload the file again.");
+
     public static JobError GaveUp(JobError? last) => last is null
         ? new("GaveUp", "The event was tried too often, each time by a worker that ended without a word: most likely it ran out of memory or time. "
             + "Give the workers more memory, then upload the file again.")

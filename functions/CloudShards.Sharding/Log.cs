@@ -16,8 +16,24 @@ internal static partial class Log
     [LoggerMessage(4, LogLevel.Error, "Gave up on {Path}, job {Job}: {Error}")]
     public static partial void GaveUp(ILogger log, string path, string job, string? error);
 
-    [LoggerMessage(5, LogLevel.Error, "A message that was tried too often is not an event of an upload; it is dropped")]
-    public static partial void NotAnEvent(ILogger log, Exception exception);
+    [LoggerMessage(5, LogLevel.Error, "A message that was tried too often names no job; it is dropped")]
+    public static partial void NotAMessage(ILogger log, Exception exception);
+
+    [LoggerMessage(7, LogLevel.Information, "{Path} is dispatched as {Batches} batches of job {Job}")]
+    public static partial void Dispatched(ILogger log, string path, string job, int batches);
+
+    [LoggerMessage(8, LogLevel.Debug, "Batch {Batch} of job {Job} is not needed: the job is {State}")]
+    public static partial void BatchNotNeeded(ILogger log, string job, int batch, JobState? state);
+
+    [LoggerMessage(9, LogLevel.Information, "Batch {Batch} of job {Job} is done: {Shards} shards, {Bytes} bytes")]
+    public static partial void BatchDone(ILogger log, string job, int batch, int shards, long bytes);
+
+    [LoggerMessage(10, LogLevel.Warning, "The storage service does not copy shards itself; their bytes are sent from here. Grant Storage Blob Delegator on the account to "
+        + "this identity, and let the account's firewall admit the service, to have it copy")]
+    public static partial void CopyRefused(ILogger log, Exception exception);
+
+    [LoggerMessage(11, LogLevel.Information, "{Shards} shards of {Bytes} bytes are garbage, of {Examined} examined; trial: {IsTrial}")]
+    public static partial void Swept(ILogger log, int shards, long bytes, int examined, bool isTrial);
 
     [LoggerMessage(6, LogLevel.Information, "{Path} waits for {Missing}, the rest of its set")]
     public static partial void Waits(ILogger log, string path, string missing);

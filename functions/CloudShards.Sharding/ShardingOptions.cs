@@ -20,13 +20,44 @@ public sealed record ShardingOptions
     /// <summary>Bytes of a shard that each chunk sum covers. Default 8 MiB. It is part of the manifest, and so of its digest.</summary>
     public int ChunkBytes { get; init; } = ShardManifest.DefaultChunkBytes;
 
+    /// <summary>
+    /// Whether the storage service copies the bytes of shards from 32 MiB on by itself, where it can: they are read once to be hashed, and do not travel up
+    /// from the worker. Default true.
+    /// </summary>
+    public bool CopyByService { get; init; } = true;
+
+    /// <summary>How long a shard that no manifest names is left alone by the collector of garbage. Default 7 days; at least 2 (FORMAT.md, "Garbage").</summary>
+    public TimeSpan GarbageGrace { get; init; } = TimeSpan.FromDays(7);
+
     /// <summary>Bounds on what an uploaded file may ask for.</summary>
     public CheckpointLimits Limits { get; init; } = CheckpointLimits.Default;
+
+    private const int MinMemoryBudgetBytes = 36 << 20;
+    private const int MinChunkBytes = 64 << 10;
+
+    /// <summary>What is wrong with these options, each as the option's name and a sentence; empty where nothing is.</summary>
+    public IEnumerable<string> FindProblems()
+    {
+        (bool IsBad, string Problem)[] rules =
+        [
+            (MemoryBudgetBytes < MinMemoryBudgetBytes, $"{nameof(MemoryBudgetBytes)}` is {MemoryBudgetBytes}; it is at least {MinMemoryBudgetBytes} (36 MiB)."),
+            (MaxBatchBytes < 1, $"{nameof(MaxBatchBytes)}` is {MaxBatchBytes}; it is at least 1."),
+            (MaxBatchShards < 1, $"{nameof(MaxBatchShards)}` is {MaxBatchShards}; it is at least 1."),
+            (ChunkBytes < MinChunkBytes, $"{nameof(ChunkBytes)}` is {ChunkBytes}; it is at least {MinChunkBytes} (64 KiB)."),
+            (GarbageGrace < ShardGarbage.MinGrace, $"{nameof(GarbageGrace)}` is {GarbageGrace}; it is at least {ShardGarbage.MinGrace}."),
+        ];
+        return rules.Where(rule => rule.IsBad).Select(rule => rule.Problem);
+    }
 
     /// <summary>A tensor of up to this many bytes is read once, into memory, and written in one request; a larger one block by block. 16 MiB.</summary>
     public const int BufferedBytes = 16 << 20;
 
+    /// <summary>A shard of at least this many bytes is copied by the service, where it can. 32 MiB.</summary>
+    public const int CopiedBytes = 32 << 20;
+
     internal const int ViewBlockBytes = 4 << 20;
+
+    internal BatchBounds Bounds => new(MaxBatchBytes, MaxBatchShards, ChunkBytes);
 
     // Each lane has a buffer; the one that reads views has a window and a block beside it.
     internal int Lanes => Math.Max(1, (MemoryBudgetBytes - BufferedBytes - ViewBlockBytes) / BufferedBytes);

@@ -1,10 +1,12 @@
 using System.Buffers;
 using System.Buffers.Binary;
 using System.Security.Cryptography;
+using System.Text.Json.Serialization;
 
 namespace CloudShards.Formats;
 
 /// <summary>A SHA-256 over a shard's or a manifest's bytes; its text is <c>sha256:</c> and 64 lower-case hex digits.</summary>
+[JsonConverter(typeof(DigestJson))]
 public readonly record struct Digest
 {
     /// <summary>Length of the hash in bytes.</summary>

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Text.Json.Serialization;
 
 namespace CloudShards.Formats;
 
@@ -64,6 +65,7 @@ public sealed record TensorLayout : IEquatable<TensorLayout>
     public long ElementOffset { get; init; }
 
     /// <summary>The distance in elements between neighbours of each dimension, never negative; default where row-major.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
     public ImmutableArray<long> Strides { get; init; }
 
     /// <summary>What each element must go through.</summary>

@@ -1,10 +1,12 @@
 using System.Collections;
 using System.Collections.Immutable;
 using System.Runtime.CompilerServices;
+using System.Text.Json.Serialization;
 
 namespace CloudShards.Formats;
 
 /// <summary>The sizes of a tensor's dimensions, outermost first. A scalar has none; a size may be 0.</summary>
+[JsonConverter(typeof(TensorShapeJson))]
 [CollectionBuilder(typeof(TensorShape), nameof(Create))]
 public readonly struct TensorShape : IEquatable<TensorShape>, IReadOnlyList<long>
 {

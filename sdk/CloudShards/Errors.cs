@@ -103,6 +103,10 @@ internal static class Errors
     public static InvalidOperationException TensorUnfinished(string tensor) => new(
         $"The tensor `{tensor}` is still being written. Await all writes before publishing.");
 
+    public static InvalidDataException ShardNeitherThereNorNot(string name) => new(
+        $"The store says of `{name}` that it exists when it is created, and that it does not when it is read. "
+        + "Check that nothing but CloudShards deletes blobs there, then try again.");
+
     public static InvalidDataException ShardLength(string blob, long expected, long found) => new(
         $"`{blob}` is there with {found:N0} bytes, expected {expected:N0}: it is damaged. Delete it and write it again.");
 

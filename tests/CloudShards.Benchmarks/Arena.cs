@@ -45,7 +45,7 @@ internal sealed record Arena(string Connection, string File, string Reference, s
         await shards.CreateIfNotExistsAsync(cancellationToken: cancellationToken);
         await work.CreateAsync(cancellationToken: cancellationToken);
         var pipeline = new CheckpointPipeline(
-            uploads, new BlobShardStore(shards), new BlobShardStore(work), new(), TimeProvider.System, NullLogger<CheckpointPipeline>.Instance);
+            uploads, new BlobShardStore(shards), new BlobShardStore(work), null, new(), TimeProvider.System, NullLogger<CheckpointPipeline>.Instance);
         var blob = uploads.GetBlobClient(File);
         var properties = (await blob.GetPropertiesAsync(cancellationToken: cancellationToken)).Value;
         var status = await pipeline.UploadedAsync(

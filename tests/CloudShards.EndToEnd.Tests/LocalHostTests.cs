@@ -84,7 +84,7 @@ public sealed class LocalHostTests(AzuriteFixture azurite) : IAsyncLifetime
         await Eventually.TrueAsync(() => Task.FromResult(_log.From(LogLevel.Error).Count > 0));
         await DrainedAsync();
 
-        Assert.Contains("is not an event of an upload", Assert.Single(_log.From(LogLevel.Error)), StringComparison.Ordinal);
+        Assert.Contains("names no job", Assert.Single(_log.From(LogLevel.Error)), StringComparison.Ordinal);
         Assert.Equal(JobState.Committed, (await EndOfAsync("plain.pt", await UploadAsync("plain.pt"))).State);
     }
 

@@ -22,6 +22,9 @@ internal sealed class RequestHook : HttpPipelinePolicy
     /// <summary>Called with the request's number after the server's answer came.</summary>
     public Func<int, Request, Task> Answered { get; set; } = (_, _) => Task.CompletedTask;
 
+    /// <summary>Called with the request's number and the server's answer.</summary>
+    public Action<int, Response> Responded { get; set; } = (_, _) => { };
+
     public override void Process(HttpMessage message, ReadOnlyMemory<HttpPipelinePolicy> pipeline) =>
         throw new NotSupportedException("The pipeline never blocks.");
 
@@ -36,12 +39,13 @@ internal sealed class RequestHook : HttpPipelinePolicy
         }
 
         await ProcessNextAsync(message, pipeline);
+        Responded(number, message.Response);
         await Answered(number, message.Request);
     }
 }
 
 /// <summary>An answer without a body, as a server gives it that is in trouble.</summary>
-internal sealed class ErrorResponse(int status, string code) : Response
+internal class ErrorResponse(int status, string code) : Response
 {
     public override int Status => status;
 

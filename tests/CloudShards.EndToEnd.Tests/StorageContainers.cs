@@ -1,7 +1,9 @@
 using Azure;
+using Azure.Core;
 using Azure.Core.Pipeline;
 using Azure.Storage.Blobs;
 using Azure.Storage.Blobs.Models;
+using Azure.Storage.Queues;
 using CloudShards.Formats;
 using CloudShards.Sharding;
 using CloudShards.Testing;
@@ -26,6 +28,14 @@ internal sealed class StorageContainers
     /// <summary>The same containers, without the policies.</summary>
     public StorageContainers Plain => new(_azurite, Direct(Uploads), Direct(Shards), Direct(Work));
 
+    /// <summary>The same containers; a policy acts on the calls to the shards before they are signed.</summary>
+    public StorageContainers BeforeSigning(HttpPipelinePolicy policy)
+    {
+        var options = new BlobClientOptions();
+        options.AddPolicy(policy, HttpPipelinePosition.PerCall);
+        return new(_azurite, Uploads, new(_azurite.Server.ConnectionString, Shards.Name, options), Work);
+    }
+
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
     public static async Task<StorageContainers> CreateAsync(AzuriteFixture azurite, params HttpPipelinePolicy[] policies) => new(
@@ -35,12 +45,13 @@ internal sealed class StorageContainers
         await azurite.NewContainerAsync(policies));
 
     /// <summary>A pipeline, as a worker of its own has it.</summary>
-    public CheckpointPipeline NewPipeline(ShardingOptions? options = null) => new(
+    public CheckpointPipeline NewPipeline(ShardingOptions? options = null, QueueClient? batches = null, TimeProvider? clock = null) => new(
         Uploads,
         new BlobShardStore(Shards),
         new BlobShardStore(Work),
+        batches,
         options ?? new(),
-        TimeProvider.System,
+        clock ?? TimeProvider.System,
         NullLogger<CheckpointPipeline>.Instance);
 
     public Task<Upload> UploadAsync(CorpusFile file) => UploadAsync(file.Name, new(file.ReadAllBytes()));

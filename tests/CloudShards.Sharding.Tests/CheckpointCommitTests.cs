@@ -8,7 +8,7 @@ public sealed class CheckpointCommitTests : IDisposable
     private static readonly DateTimeOffset Noon = new(2026, 11, 23, 12, 0, 0, TimeSpan.Zero);
 
     // Two batches: the file has b, then a with which `tied` shares its bytes, then c.
-    private static readonly ShardPlan Plan = Descriptions.Plan(
+    private static readonly PlannedCheckpoint Planned = Descriptions.Plan(
         [
             Descriptions.Tensor("a", 100, [2, 3]),
             Descriptions.Tensor("b", 0, [5]),
@@ -38,15 +38,15 @@ public sealed class CheckpointCommitTests : IDisposable
     [Fact]
     public void TheManifestHasTheTensorsInTheCheckpointsOrder()
     {
-        var manifest = CheckpointCommit.Compose(Plan, [Receipt(0, "b", "a"), Receipt(1, "c")]);
+        var manifest = CheckpointCommit.Compose(Planned.Plan, Planned.Tensors, [Receipt(0, "b", "a"), Receipt(1, "c")]);
 
         Assert.Equal(["a", "b", "tied", "c"], manifest.Tensors.Select(tensor => tensor.Name));
         Assert.Equal([Of("a"), Of("b"), Of("a"), Of("c")], manifest.Tensors.Select(tensor => tensor.Digest));
         Assert.Equal([24L, 20, 24, 4], manifest.Tensors.Select(tensor => tensor.Bytes));
         Assert.Equal([[1UL], [2UL], [1UL], [3UL]], manifest.Tensors.Select(tensor => tensor.Chunks.AsEnumerable()));
         Assert.Equal("model", manifest.Name);
-        Assert.Equal(Plan.Sources.AsEnumerable(), manifest.Source);
-        Assert.Equal(Plan.ChunkBytes, manifest.ChunkBytes);
+        Assert.Equal([new("model.safetensors", 1 << 20, "safetensors")], manifest.Source);
+        Assert.Equal(Planned.Plan.Bounds.ChunkBytes, manifest.ChunkBytes);
     }
 
     [Fact]
@@ -55,8 +55,8 @@ public sealed class CheckpointCommitTests : IDisposable
         var (first, second) = (Receipt(0, "b", "a"), Receipt(1, "c"));
 
         Assert.Equal(
-            CheckpointCommit.Compose(Plan, [first, second]).ToUtf8().ToArray(),
-            CheckpointCommit.Compose(Plan, [second, first]).ToUtf8().ToArray());
+            CheckpointCommit.Compose(Planned.Plan, Planned.Tensors, [first, second]).ToUtf8().ToArray(),
+            CheckpointCommit.Compose(Planned.Plan, Planned.Tensors, [second, first]).ToUtf8().ToArray());
     }
 
     [Fact]
@@ -65,20 +65,21 @@ public sealed class CheckpointCommitTests : IDisposable
         var again = Receipt(0, "b", "a") with { Shards = [.. Receipt(0, "b", "a").Shards.Select(shard => shard with { Created = false })] };
 
         Assert.Equal(
-            CheckpointCommit.Compose(Plan, [Receipt(0, "b", "a"), Receipt(1, "c")]).ToUtf8().ToArray(),
-            CheckpointCommit.Compose(Plan, [again, Receipt(1, "c")]).ToUtf8().ToArray());
+            CheckpointCommit.Compose(Planned.Plan, Planned.Tensors, [Receipt(0, "b", "a"), Receipt(1, "c")]).ToUtf8().ToArray(),
+            CheckpointCommit.Compose(Planned.Plan, Planned.Tensors, [again, Receipt(1, "c")]).ToUtf8().ToArray());
     }
 
     [Theory]
     [InlineData("b,a")]
-    [InlineData("b,a", "c", "c")]
+    [InlineData("b,a", "c,c")]
+    [InlineData("b", "a,c")]
     [InlineData]
     public void TooFewOrTooManyShardsAreNoManifest(params string[] batches)
     {
         var receipts = batches.Select((shards, number) => Receipt(number, shards.Split(',')));
 
-        var exception = Assert.Throws<ArgumentException>(() => CheckpointCommit.Compose(Plan, receipts));
-        Assert.Contains("the plan has 3", exception.Message, StringComparison.Ordinal);
+        var exception = Assert.Throws<InvalidDataException>(() => CheckpointCommit.Compose(Planned.Plan, Planned.Tensors, receipts));
+        Assert.Contains("the plan has ", exception.Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -118,7 +119,7 @@ public sealed class CheckpointCommitTests : IDisposable
 
         Assert.NotEqual(newer, older);
         Assert.Equal(newer.Digest, (await _tags.TryReadAsync(Latest, Token))!.Digest);
-        Assert.NotNull(await _shards.TryGetLengthAsync(StoreLayout.Manifest("model", older.Digest!.Value), Token));
+        Assert.NotNull(await _shards.TryFindAsync(StoreLayout.Manifest("model", older.Digest!.Value), Token));
     }
 
     [Fact]
@@ -131,7 +132,7 @@ public sealed class CheckpointCommitTests : IDisposable
         Assert.Null(await _tags.TryReadAsync(Latest, Token));
     }
 
-    private static ShardManifest Manifest() => CheckpointCommit.Compose(Plan, [Receipt(0, "b", "a"), Receipt(1, "c")]);
+    private static ShardManifest Manifest() => CheckpointCommit.Compose(Planned.Plan, Planned.Tensors, [Receipt(0, "b", "a"), Receipt(1, "c")]);
 
     private static ShardReceipt Receipt(int batch, params string[] shards) =>
         new(batch, [.. shards.Select(shard => new ReceiptShard(Of(shard), [(ulong)(shard[0] - 'a' + 1)], Created: true))]);

@@ -11,6 +11,6 @@ internal static class Descriptions
 
     public static CheckpointDescription Of(ImmutableArray<TensorInfo> tensors) => new() { Format = CheckpointFormat.Safetensors, Tensors = tensors };
 
-    public static ShardPlan Plan(ImmutableArray<TensorInfo> tensors, ShardingOptions? options = null) =>
-        ShardPlanner.Plan("job", "model", [("model.safetensors", 1 << 20)], Of(tensors), options ?? new());
+    public static PlannedCheckpoint Plan(ImmutableArray<TensorInfo> tensors, ShardingOptions? options = null) =>
+        ShardPlanner.Plan("job", "model", [new("model.safetensors", "0x1", 1 << 20)], Of(tensors), (options ?? new()).Bounds);
 }

@@ -27,15 +27,15 @@ internal static class ShardingRun
         ShardingOptions? options = null)
     {
         options ??= new();
-        var plan = ShardPlanner.Plan("job", "model", [(source.Path, source.Length)], description, options);
-        var batches = new BatchWriter([source], Writer(store, options), options);
+        var plan = ShardPlanner.Plan("job", "model", [new(source.Path, source.ETag, source.Length)], description, options.Bounds);
+        var batches = new BatchWriter([source], Writer(store, options), null, new(options.Lanes, TimeProvider.System), options.Lanes);
         var receipts = new List<ShardReceipt>();
         foreach (var batch in plan.Batches)
         {
-            receipts.Add(await batches.WriteAsync(plan, batch, null, cancellationToken));
+            receipts.Add(await batches.WriteAsync(batch, null, cancellationToken));
         }
 
-        return CheckpointCommit.Compose(plan, receipts);
+        return CheckpointCommit.Compose(plan.Plan, plan.Tensors, receipts);
     }
 
     /// <summary>Checks that every shard of a manifest is in a folder and is what its address says.</summary>

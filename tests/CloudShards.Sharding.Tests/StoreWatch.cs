@@ -22,8 +22,19 @@ internal sealed class StoreWatch(IShardStore store) : IShardStore
     public ValueTask<StoredDocument?> TryReadDocumentAsync(string name, int maxBytes, CancellationToken cancellationToken) =>
         store.TryReadDocumentAsync(name, maxBytes, cancellationToken);
 
-    public ValueTask<long?> TryGetLengthAsync(string name, CancellationToken cancellationToken) =>
-        store.TryGetLengthAsync(name, cancellationToken);
+    public ValueTask<StoredBlob?> TryFindAsync(string name, CancellationToken cancellationToken) =>
+        store.TryFindAsync(name, cancellationToken);
+
+    public IAsyncEnumerable<StoredBlob> ListAsync(string prefix, CancellationToken cancellationToken) => store.ListAsync(prefix, cancellationToken);
+
+    public async ValueTask<bool> TryRenewAsync(string name, CancellationToken cancellationToken)
+    {
+        await NoteAsync($"renew {name}");
+        return await store.TryRenewAsync(name, cancellationToken);
+    }
+
+    public ValueTask<bool> TryDeleteAsync(string name, DateTimeOffset unmodifiedSince, CancellationToken cancellationToken) =>
+        store.TryDeleteAsync(name, unmodifiedSince, cancellationToken);
 
     public async ValueTask<bool> TryCreateAsync(string name, ReadOnlyMemory<byte> content, CancellationToken cancellationToken)
     {

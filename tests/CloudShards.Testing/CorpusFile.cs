@@ -100,6 +100,28 @@ public sealed partial record CorpusFile
 /// <summary>A tensor of a <see cref="CorpusFile"/>.</summary>
 public sealed record CorpusTensor
 {
+    // PyTorch's dtypes for which safetensors has no name, and TorchSharp's names of all.
+    private static readonly Dictionary<string, string> OwnNames = new()
+    {
+        ["complex128"] = "C128",
+        ["complex32"] = "C32",
+        ["qint8"] = "I8",
+        ["quint8"] = "U8",
+        ["qint32"] = "I32",
+        ["Byte"] = "U8",
+        ["Int8"] = "I8",
+        ["Int16"] = "I16",
+        ["Int32"] = "I32",
+        ["Int64"] = "I64",
+        ["Float16"] = "F16",
+        ["BFloat16"] = "BF16",
+        ["Float32"] = "F32",
+        ["Float64"] = "F64",
+        ["ComplexFloat32"] = "C64",
+        ["ComplexFloat64"] = "C128",
+        ["Bool"] = "BOOL",
+    };
+
     /// <summary>The keys that lead to it, joined by dots.</summary>
     public required string Name { get; init; }
 
@@ -116,6 +138,10 @@ public sealed record CorpusTensor
     /// <summary>safetensors' name of the dtype, as in <c>BF16</c>; null where it has none or the sidecar does not say.</summary>
     [JsonPropertyName("st")]
     public string? SafetensorsDType { get; init; }
+
+    /// <summary>The name of the dtype in a manifest, as in <c>BF16</c>.</summary>
+    [JsonIgnore]
+    public string DType => SafetensorsDType ?? OwnNames[TorchDType!];
 
     /// <summary>The sizes, outermost first.</summary>
     public required ImmutableArray<long> Shape { get; init; }

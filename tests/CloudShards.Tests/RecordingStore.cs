@@ -17,6 +17,9 @@ internal sealed class RecordingStore(IShardStore store) : IShardStore
     /// <summary>Called before a blob is replaced.</summary>
     public Func<Task> Replacing { get; set; } = () => Task.CompletedTask;
 
+    /// <summary>Called before a blob is renewed.</summary>
+    public Func<string, Task> Renewing { get; set; } = _ => Task.CompletedTask;
+
     public int Count(string kind) => Requests.Count(request => request.StartsWith(kind + " ", StringComparison.Ordinal));
 
     public async ValueTask ReadAsync(string name, long offset, Memory<byte> destination, CancellationToken cancellationToken)
@@ -40,11 +43,23 @@ internal sealed class RecordingStore(IShardStore store) : IShardStore
         return store.TryReadDocumentAsync(name, maxBytes, cancellationToken);
     }
 
-    public ValueTask<long?> TryGetLengthAsync(string name, CancellationToken cancellationToken)
+    public ValueTask<StoredBlob?> TryFindAsync(string name, CancellationToken cancellationToken)
     {
         Requests.Enqueue($"length {name}");
-        return store.TryGetLengthAsync(name, cancellationToken);
+        return store.TryFindAsync(name, cancellationToken);
     }
+
+    public IAsyncEnumerable<StoredBlob> ListAsync(string prefix, CancellationToken cancellationToken) => store.ListAsync(prefix, cancellationToken);
+
+    public async ValueTask<bool> TryRenewAsync(string name, CancellationToken cancellationToken)
+    {
+        Requests.Enqueue($"renew {name}");
+        await Renewing(name);
+        return await store.TryRenewAsync(name, cancellationToken);
+    }
+
+    public ValueTask<bool> TryDeleteAsync(string name, DateTimeOffset unmodifiedSince, CancellationToken cancellationToken) =>
+        store.TryDeleteAsync(name, unmodifiedSince, cancellationToken);
 
     public ValueTask<bool> TryCreateAsync(string name, ReadOnlyMemory<byte> content, CancellationToken cancellationToken)
     {

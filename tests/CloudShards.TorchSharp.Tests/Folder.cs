@@ -52,8 +52,15 @@ public sealed class Folder : IShardStore, IDisposable
     public ValueTask<StoredDocument?> TryReadDocumentAsync(string name, int maxBytes, CancellationToken cancellationToken) =>
         _store.TryReadDocumentAsync(name, maxBytes, cancellationToken);
 
-    public ValueTask<long?> TryGetLengthAsync(string name, CancellationToken cancellationToken) =>
-        _store.TryGetLengthAsync(name, cancellationToken);
+    public ValueTask<StoredBlob?> TryFindAsync(string name, CancellationToken cancellationToken) =>
+        _store.TryFindAsync(name, cancellationToken);
+
+    public IAsyncEnumerable<StoredBlob> ListAsync(string prefix, CancellationToken cancellationToken) => _store.ListAsync(prefix, cancellationToken);
+
+    public ValueTask<bool> TryRenewAsync(string name, CancellationToken cancellationToken) => _store.TryRenewAsync(name, cancellationToken);
+
+    public ValueTask<bool> TryDeleteAsync(string name, DateTimeOffset unmodifiedSince, CancellationToken cancellationToken) =>
+        _store.TryDeleteAsync(name, unmodifiedSince, cancellationToken);
 
     public async ValueTask<bool> TryCreateAsync(string name, ReadOnlyMemory<byte> content, CancellationToken cancellationToken) =>
         NoteIf(await _store.TryCreateAsync(name, content, cancellationToken), name);

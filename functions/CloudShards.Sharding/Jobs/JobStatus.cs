@@ -8,7 +8,7 @@ namespace CloudShards.Sharding;
 /// <summary>How far the sharding of one upload is: the document <c>jobs/{job}/status.json</c> in the work container.</summary>
 public sealed record JobStatus
 {
-    /// <summary>The job's id: a hash of the upload's path and ETag.</summary>
+    /// <summary>The job's id: a hash of path and ETag of the upload, or of all files of the set.</summary>
     public required string Job { get; init; }
 
     /// <summary>How far it is.</summary>
@@ -35,6 +35,15 @@ public sealed record JobStatus
 
     /// <summary>Shards that were not there before.</summary>
     public int ShardsCreated { get; init; }
+
+    /// <summary>Bytes a second since the first attempt began; null before anything is done.</summary>
+    public long? BytesPerSecond => Bytes.Done > 0 && UpdatedAt > StartedAt ? (long)(Bytes.Done / (UpdatedAt - StartedAt).TotalSeconds) : null;
+
+    /// <summary>When the batches were handed to other workers; null where one worker writes them all.</summary>
+    public DateTimeOffset? DispatchedAt { get; init; }
+
+    /// <summary>The job of the set that the upload is a file of; null where it is none.</summary>
+    public string? Set { get; init; }
 
     /// <summary>The files that an incomplete set still lacks; null unless the job waits for them.</summary>
     public ImmutableArray<string>? WaitsFor { get; init; }

@@ -14,6 +14,7 @@ internal sealed class JobStatusProgress(string name, long shards, long bytes) : 
         Interlocked.Add(ref _created, value.Created ? 1 : 0);
     }
 
+    /// <summary>The status of a job that this worker does alone.</summary>
     public JobStatus Apply(JobStatus status) => status with
     {
         Name = name,

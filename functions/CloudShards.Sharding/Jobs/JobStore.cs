@@ -69,14 +69,20 @@ internal sealed class JobStore(IShardStore work, TimeProvider clock)
 
     /// <summary>
     /// Lets the job of one file of a set say what the set's job says. A file is part of another set once a file beside it is replaced, so that
-    /// here a final state does not stay.
+    /// here a final state does not stay. But a worker that was overtaken by that other set's is silent: a superseded set, or one that began earlier.
     /// </summary>
     public async Task MirrorAsync(JobStatus set, string job, string path, string etag, CancellationToken cancellationToken)
     {
-        var utf8 = ToUtf8(set with { Job = job, Path = path, ETag = etag, UpdatedAt = clock.GetUtcNow() });
+        var utf8 = ToUtf8(set with { Job = job, Path = path, ETag = etag, Set = set.Job, UpdatedAt = clock.GetUtcNow() });
         for (var attempt = 0; attempt < MaxAttempts; attempt++)
         {
             var document = await work.TryReadDocumentAsync(BlobOf(job), MaxStatusBytes, cancellationToken).ConfigureAwait(false);
+            if (document is not null && Parse(job, document) is { IsFinal: true, StartedAt: var began }
+                && (set.State == JobState.Superseded || began > set.StartedAt))
+            {
+                return;
+            }
+
             if (await work.TryReplaceAsync(BlobOf(job), utf8, document?.Version, cancellationToken).ConfigureAwait(false))
             {
                 return;

@@ -1,10 +1,14 @@
 using System.Collections.Immutable;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using CloudShards.Formats;
 
 namespace CloudShards.Sharding;
 
-/// <summary>What sharding one checkpoint takes: its tensors, the distinct shards among them, and the batches to write those in.</summary>
+/// <summary>
+/// What sharding one checkpoint takes, but for its tensors: <c>jobs/{job}/plan.json</c> in the work container. It stays small however many tensors there
+/// are, since the worker of every batch reads it.
+/// </summary>
 public sealed record ShardPlan
 {
     /// <summary>The job's id.</summary>
@@ -13,36 +17,75 @@ public sealed record ShardPlan
     /// <summary>The checkpoint's name.</summary>
     public required string Name { get; init; }
 
-    /// <summary>The files that it comes from; <see cref="TensorInfo.File"/> counts them.</summary>
-    public required ImmutableArray<ManifestSource> Sources { get; init; }
+    /// <summary>The files that it comes from, in the order that <see cref="TensorInfo.File"/> counts, and behind them the index of a set.</summary>
+    public required ImmutableArray<PlannedFile> Files { get; init; }
 
-    /// <summary>Bytes of a shard that each chunk sum covers.</summary>
-    public required int ChunkBytes { get; init; }
+    /// <summary>Their format, as a manifest names it.</summary>
+    public required string Format { get; init; }
 
-    /// <summary>The tensors, in the checkpoint's order.</summary>
-    public required ImmutableArray<TensorInfo> Tensors { get; init; }
+    /// <summary>By what the batches were cut. Whoever plans the job again does it by the same bounds.</summary>
+    public required BatchBounds Bounds { get; init; }
 
-    /// <summary>For each tensor the index of its shard: tied tensors, which lie on the same bytes, have one.</summary>
-    public required ImmutableArray<int> ShardOf { get; init; }
+    /// <summary>The size of each batch.</summary>
+    public required ImmutableArray<BatchSize> Batches { get; init; }
 
-    /// <summary>For each shard the index of the first tensor that it holds, in the order in which they lie in the files.</summary>
-    public required ImmutableArray<int> Shards { get; init; }
+    /// <summary>The shards of all batches.</summary>
+    [JsonIgnore]
+    public int ShardCount => Batches.Sum(batch => batch.Shards);
 
-    /// <summary>Runs of <see cref="Shards"/>; together they cover it.</summary>
-    public required ImmutableArray<ShardBatch> Batches { get; init; }
+    /// <summary>The bytes of all batches.</summary>
+    [JsonIgnore]
+    public long Bytes => Batches.Sum(batch => batch.Bytes);
 
-    /// <summary>The source format's own texts.</summary>
-    public required ImmutableSortedDictionary<string, string> Metadata { get; init; }
-
-    /// <summary>What the checkpoint holds beside tensors.</summary>
-    public required JsonElement Values { get; init; }
-
-    /// <summary>The tensor by which a shard is read.</summary>
-    public TensorInfo TensorOf(int shard) => Tensors[Shards[shard]];
+    /// <summary>The files that hold tensors.</summary>
+    [JsonIgnore]
+    public IEnumerable<PlannedFile> Sources => Files.Where(file => !file.IsIndex);
 }
 
-/// <summary>A run of a plan's shards that one worker writes.</summary>
+/// <summary>One version of an uploaded file.</summary>
+/// <param name="Path">Its path in the uploads container.</param>
+/// <param name="ETag">The version.</param>
+/// <param name="Bytes">Its length.</param>
+/// <param name="IsIndex">Whether it is the index of a set, which holds no tensors itself.</param>
+public sealed record PlannedFile(string Path, string ETag, long Bytes, bool IsIndex = false);
+
+/// <summary>By what batches and chunks are cut.</summary>
+/// <param name="BatchBytes">Bytes that a batch may read, unless it has one shard alone.</param>
+/// <param name="BatchShards">Shards that a batch may write.</param>
+/// <param name="ChunkBytes">Bytes of a shard that each chunk sum covers.</param>
+public sealed record BatchBounds(long BatchBytes, int BatchShards, int ChunkBytes);
+
+/// <summary>How much one batch is.</summary>
+/// <param name="Shards">Number of shards.</param>
+/// <param name="Bytes">Their bytes.</param>
+public readonly record struct BatchSize(int Shards, long Bytes);
+
+/// <summary>A run of shards that one worker writes: <c>jobs/{job}/batches/{n}.json</c>.</summary>
 /// <param name="Number">The batch's number, from 0 on.</param>
-/// <param name="FirstShard">The first shard's index.</param>
-/// <param name="ShardCount">Number of shards.</param>
-public readonly record struct ShardBatch(int Number, int FirstShard, int ShardCount);
+/// <param name="Shards">For each shard a tensor that it holds, in the order in which they lie in the files.</param>
+public sealed record ShardBatch(int Number, ImmutableArray<TensorInfo> Shards)
+{
+    /// <summary>How much it is.</summary>
+    [JsonIgnore]
+    public BatchSize Size => new(Shards.Length, Shards.Sum(shard => shard.Bytes));
+}
+
+/// <summary>What the manifest will say beside the shards' digests: <c>jobs/{job}/tensors.json</c>.</summary>
+/// <param name="Tensors">The tensors, in the checkpoint's order.</param>
+/// <param name="Metadata">The source format's own texts.</param>
+/// <param name="Values">What the checkpoint holds beside tensors.</param>
+public sealed record PlannedTensors(
+    ImmutableArray<PlannedTensor> Tensors, ImmutableSortedDictionary<string, string> Metadata, JsonElement Values);
+
+/// <summary>A tensor and its shard.</summary>
+/// <param name="Name">Its name.</param>
+/// <param name="DType">The type of its elements.</param>
+/// <param name="Shape">Its sizes.</param>
+/// <param name="Shard">The number of its shard, counted through all batches. Tied tensors, which lie on the same bytes, have one.</param>
+public readonly record struct PlannedTensor(string Name, TensorDType DType, TensorShape Shape, int Shard);
+
+/// <summary>A plan and all that it speaks of.</summary>
+/// <param name="Plan">The plan.</param>
+/// <param name="Tensors">The tensors.</param>
+/// <param name="Batches">The batches.</param>
+public sealed record PlannedCheckpoint(ShardPlan Plan, PlannedTensors Tensors, ImmutableArray<ShardBatch> Batches);

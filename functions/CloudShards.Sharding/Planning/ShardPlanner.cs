@@ -3,41 +3,40 @@ using CloudShards.Formats;
 
 namespace CloudShards.Sharding;
 
-/// <summary>Turns a checkpoint's description into a <see cref="ShardPlan"/>. It is pure: the same description gives the same plan.</summary>
+/// <summary>Turns a checkpoint's description into a plan. It is pure: the same description and bounds give the same plan.</summary>
 public static class ShardPlanner
 {
     /// <summary>Plans a checkpoint.</summary>
     /// <param name="job">The job's id.</param>
     /// <param name="name">The checkpoint's name.</param>
-    /// <param name="sources">Path and length of each of its files.</param>
+    /// <param name="files">Its files, those that hold tensors first.</param>
     /// <param name="description">What they hold.</param>
-    /// <param name="options">The bounds of a batch.</param>
-    public static ShardPlan Plan(
-        string job, string name, IEnumerable<(string Path, long Bytes)> sources, CheckpointDescription description, ShardingOptions options)
+    /// <param name="bounds">The bounds of a batch.</param>
+    public static PlannedCheckpoint Plan(
+        string job, string name, ImmutableArray<PlannedFile> files, CheckpointDescription description, BatchBounds bounds)
     {
         ArgumentNullException.ThrowIfNull(description);
-        ArgumentNullException.ThrowIfNull(options);
+        ArgumentNullException.ThrowIfNull(bounds);
         var (shards, shardOf) = Distinct(description.Tensors);
-        return new()
+        var batches = Batch(shards, bounds);
+        var plan = new ShardPlan
         {
             Job = job,
             Name = name,
-            Sources = [.. sources.Select(source => new ManifestSource(source.Path, source.Bytes, description.Format.Name()))],
-            ChunkBytes = options.ChunkBytes,
-            Tensors = description.Tensors,
-            ShardOf = shardOf,
-            Shards = shards,
-            Batches = Batch(shards, description.Tensors, options),
-            Metadata = description.Metadata,
-            Values = description.Values,
+            Files = files,
+            Format = description.Format.Name(),
+            Bounds = bounds,
+            Batches = [.. batches.Select(batch => batch.Size)],
         };
+        var tensors = description.Tensors.Select((tensor, i) => new PlannedTensor(tensor.Name, tensor.DType, tensor.Shape, shardOf[i]));
+        return new(plan, new([.. tensors], description.Metadata, description.Values), batches);
     }
 
     // In file order, so that neighbours can be read together. What has equal layouts has equal bytes; other equal bytes meet at their digest.
-    private static (ImmutableArray<int> Shards, ImmutableArray<int> ShardOf) Distinct(ImmutableArray<TensorInfo> tensors)
+    private static (List<TensorInfo> Shards, int[] ShardOf) Distinct(ImmutableArray<TensorInfo> tensors)
     {
         var shardOf = new int[tensors.Length];
-        var shards = ImmutableArray.CreateBuilder<int>();
+        var shards = new List<TensorInfo>();
         var known = new Dictionary<(int, TensorLayout, TensorShape, TensorDType), int>();
         foreach (var i in Enumerable.Range(0, tensors.Length).OrderBy(i => tensors[i].File).ThenBy(i => Start(tensors[i])))
         {
@@ -45,32 +44,31 @@ public static class ShardPlanner
             if (!known.TryGetValue(key, out shardOf[i]))
             {
                 shardOf[i] = known[key] = shards.Count;
-                shards.Add(i);
+                shards.Add(tensors[i]);
             }
         }
 
-        return (shards.DrainToImmutable(), [.. shardOf]);
+        return (shards, shardOf);
     }
 
-    private static ImmutableArray<ShardBatch> Batch(ImmutableArray<int> shards, ImmutableArray<TensorInfo> tensors, ShardingOptions options)
+    private static ImmutableArray<ShardBatch> Batch(List<TensorInfo> shards, BatchBounds bounds)
     {
         var batches = ImmutableArray.CreateBuilder<ShardBatch>();
         var (first, bytes) = (0, 0L);
-        for (var i = 0; i < shards.Length; i++)
+        for (var i = 0; i < shards.Count; i++)
         {
-            var more = tensors[shards[i]].Bytes;
-            if (i > first && (i - first == options.MaxBatchShards || more > options.MaxBatchBytes - bytes))
+            if (i > first && (i - first == bounds.BatchShards || shards[i].Bytes > bounds.BatchBytes - bytes))
             {
-                batches.Add(new(batches.Count, first, i - first));
+                batches.Add(new(batches.Count, [.. shards[first..i]]));
                 (first, bytes) = (i, 0);
             }
 
-            bytes += more;
+            bytes += shards[i].Bytes;
         }
 
-        if (first < shards.Length)
+        if (first < shards.Count)
         {
-            batches.Add(new(batches.Count, first, shards.Length - first));
+            batches.Add(new(batches.Count, [.. shards[first..]]));
         }
 
         return batches.DrainToImmutable();

@@ -13,6 +13,9 @@ public sealed class BlobCheckpointSource : ICheckpointSource
     private BlobCheckpointSource(BlobBaseClient blob, BlobProperties properties) =>
         (_blob, _etag, Length, UploadedAt) = (blob, properties.ETag, properties.ContentLength, properties.LastModified);
 
+    /// <summary>The blob.</summary>
+    internal BlobBaseClient Blob => _blob;
+
     /// <inheritdoc/>
     public string Path => _blob.Name;
 

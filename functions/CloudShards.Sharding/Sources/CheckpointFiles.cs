@@ -14,6 +14,9 @@ public sealed record CheckpointFiles(ImmutableArray<ICheckpointSource> Sources, 
     /// <summary>All files: the sources, and the index if there is one.</summary>
     public IEnumerable<ICheckpointSource> All => Index is null ? Sources : Sources.Append(Index);
 
+    /// <summary>All files, as a plan names them.</summary>
+    public ImmutableArray<PlannedFile> Planned => [.. All.Select(file => new PlannedFile(file.Path, file.ETag, file.Length, file == Index))];
+
     /// <summary>Reads the structure of a checkpoint in one file.</summary>
     /// <exception cref="CheckpointFormatException">The file is refused.</exception>
     public static async Task<CheckpointFiles> ReadFileAsync(

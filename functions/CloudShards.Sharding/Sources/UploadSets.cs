@@ -56,7 +56,7 @@ internal sealed class UploadSets(BlobContainerClient uploads, CheckpointLimits l
             var source = await BlobCheckpointSource.OpenAsync(uploads.GetBlobClient(path), etag, cancellationToken).ConfigureAwait(false);
             return (source, await CheckpointFiles.ReadIndexAsync(source, limits, cancellationToken).ConfigureAwait(false));
         }
-        catch (Exception e) when (!isAsked && e is CheckpointFormatException or SourceChangedException)
+        catch (Exception e) when (!isAsked && (e is CheckpointFormatException or SourceChangedException))
         {
             return null;
         }

@@ -9,8 +9,10 @@ namespace CloudShards.Sharding;
 /// </summary>
 /// <param name="sources">The uploaded files, in the plan's order.</param>
 /// <param name="writer">Writes each shard.</param>
-/// <param name="options">The memory that may be used.</param>
-internal sealed class BatchWriter(ImmutableArray<ICheckpointSource> sources, ShardWriter writer, ShardingOptions options)
+/// <param name="copy">Has large shards copied by the service; null where none can.</param>
+/// <param name="pace">How much is under way at once.</param>
+/// <param name="lanes">How much of it may have a buffer.</param>
+internal sealed class BatchWriter(ImmutableArray<ICheckpointSource> sources, ShardWriter writer, ServerSideCopy? copy, RequestPace pace, int lanes)
 {
     // Small neighbours are read in one request; one source blob serves a few thousand requests a second.
     private const long MaxGap = 64 << 10;
@@ -20,32 +22,33 @@ internal sealed class BatchWriter(ImmutableArray<ICheckpointSource> sources, Sha
     private const int SmallWrites = 8;
 
     /// <summary>Writes a batch.</summary>
-    /// <param name="plan">The plan that it is of.</param>
     /// <param name="batch">The batch.</param>
     /// <param name="progress">Is told of each shard; null for nobody.</param>
     /// <param name="cancellationToken">Ends it.</param>
     /// <exception cref="SourceChangedException">The file was overwritten meanwhile.</exception>
-    public async Task<ShardReceipt> WriteAsync(ShardPlan plan, ShardBatch batch, IProgress<WrittenShard>? progress, CancellationToken cancellationToken)
+    public async Task<ShardReceipt> WriteAsync(ShardBatch batch, IProgress<WrittenShard>? progress, CancellationToken cancellationToken)
     {
-        ArgumentNullException.ThrowIfNull(plan);
-        var shards = new ReceiptShard[batch.ShardCount];
+        ArgumentNullException.ThrowIfNull(batch);
+        var shards = new ReceiptShard[batch.Shards.Length];
         void Finish(int shard, WrittenShard written)
         {
-            shards[shard - batch.FirstShard] = new(written.Sums.Digest, written.Sums.Chunks, written.Created);
-            progress?.Report(written);
+            // Work that is done again finishes some shards again.
+            if (Interlocked.CompareExchange(ref shards[shard], new(written.Sums.Digest, written.Sums.Chunks, written.Created), null) is null)
+            {
+                progress?.Report(written);
+            }
         }
 
-        var parallel = Parallelism(options.Lanes, cancellationToken);
-        await Parallel.ForEachAsync(Work(plan, batch, Finish), parallel, async (work, token) => await work(token).ConfigureAwait(false)).ConfigureAwait(false);
+        await Parallel.ForEachAsync(Work(batch.Shards, Finish), Parallelism(lanes, cancellationToken), async (work, token) =>
+            await pace.RunAsync(work, token).ConfigureAwait(false)).ConfigureAwait(false);
         return new(batch.Number, [.. shards]);
     }
 
-    private IEnumerable<Func<CancellationToken, Task>> Work(ShardPlan plan, ShardBatch batch, Action<int, WrittenShard> finish)
+    private IEnumerable<Func<CancellationToken, Task>> Work(ImmutableArray<TensorInfo> tensors, Action<int, WrittenShard> finish)
     {
         var (small, views) = (new List<int>(), new List<int>());
-        foreach (var shard in Enumerable.Range(batch.FirstShard, batch.ShardCount))
+        foreach (var (shard, tensor) in tensors.Index())
         {
-            var tensor = plan.TensorOf(shard);
             switch (tensor.Contiguous)
             {
                 case { Length: <= SmallBytes }:
@@ -67,15 +70,15 @@ internal sealed class BatchWriter(ImmutableArray<ICheckpointSource> sources, Sha
             {
                 foreach (var shard in views)
                 {
-                    finish(shard, await WriteViewAsync(plan.TensorOf(shard), token).ConfigureAwait(false));
+                    finish(shard, await WriteViewAsync(tensors[shard], token).ConfigureAwait(false));
                 }
             };
         }
 
-        foreach (var file in small.GroupBy(shard => plan.TensorOf(shard).File))
+        foreach (var file in small.GroupBy(shard => tensors[shard].File))
         {
             List<int> shards = [.. file];
-            var ranges = shards.ConvertAll(shard => plan.TensorOf(shard).Contiguous!.Value);
+            var ranges = shards.ConvertAll(shard => tensors[shard].Contiguous!.Value);
             foreach (var group in ByteRangeGroup.Coalesce(ranges, MaxGap, ShardingOptions.BufferedBytes))
             {
                 yield return token => WriteGroupAsync(sources[file.Key], group, ranges, (i, written) => finish(shards[i], written), token);
@@ -96,8 +99,33 @@ internal sealed class BatchWriter(ImmutableArray<ICheckpointSource> sources, Sha
         }).ConfigureAwait(false);
     }
 
-    private Task<WrittenShard> WriteRangeAsync(ICheckpointSource source, ByteRange range, CancellationToken cancellationToken) =>
-        writer.WriteAsync(range.Length, (offset, destination, token) => source.ReadAsync(range.Offset + offset, destination, token), cancellationToken);
+    private Task<WrittenShard> WriteRangeAsync(ICheckpointSource source, ByteRange range, CancellationToken cancellationToken)
+    {
+        ValueTask ReadAsync(long offset, Memory<byte> destination, CancellationToken token) => source.ReadAsync(range.Offset + offset, destination, token);
+        return range.Length >= ShardingOptions.CopiedBytes && copy is { IsPossible: true } && source is BlobCheckpointSource blob
+            ? CopyAsync(copy, blob, range, ReadAsync, cancellationToken)
+            : writer.WriteAsync(range.Length, ReadAsync, cancellationToken);
+    }
+
+    private async Task<WrittenShard> CopyAsync(
+        ServerSideCopy copying, BlobCheckpointSource source, ByteRange range, ShardContent content, CancellationToken cancellationToken)
+    {
+        using var hashes = new BlockHashes(ServerSideCopy.BlockBytes);
+        async ValueTask ReadAsync(long offset, Memory<byte> destination, CancellationToken token)
+        {
+            await content(offset, destination, token).ConfigureAwait(false);
+            hashes.Append(destination.Span);
+        }
+
+        var sums = await writer.HashAsync(range.Length, ReadAsync, cancellationToken).ConfigureAwait(false);
+        if (await writer.ExistsAsync(sums, cancellationToken).ConfigureAwait(false))
+        {
+            return new(sums, false);
+        }
+
+        var isNew = await copying.TryCopyAsync(sums, source, range, hashes.Finish(), cancellationToken).ConfigureAwait(false);
+        return isNew is { } created ? new(sums, created) : await writer.WriteAsync(sums, content, cancellationToken).ConfigureAwait(false);
+    }
 
     private async Task<WrittenShard> WriteViewAsync(TensorInfo tensor, CancellationToken cancellationToken)
     {

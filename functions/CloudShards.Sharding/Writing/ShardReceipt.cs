@@ -3,7 +3,7 @@ using CloudShards.Formats;
 
 namespace CloudShards.Sharding;
 
-/// <summary>What a batch left behind: the address of each of its shards, in the plan's order.</summary>
+/// <summary>What a batch left behind: the address of each of its shards, in the batch's order. <c>jobs/{job}/receipts/{n}.json</c>.</summary>
 /// <param name="Batch">The batch's number.</param>
 /// <param name="Shards">Its shards.</param>
 public sealed record ShardReceipt(int Batch, ImmutableArray<ReceiptShard> Shards);

@@ -15,18 +15,10 @@ namespace CloudShards.Formats;
     AllowDuplicateProperties = false,
     RespectNullableAnnotations = true,
     RespectRequiredConstructorParameters = true,
-    Converters = [typeof(ShardedTensorJson), typeof(DigestJson), typeof(MetadataJson)])]
+    Converters = [typeof(ShardedTensorJson), typeof(MetadataJson)])]
 [JsonSerializable(typeof(ShardManifest))]
 [JsonSerializable(typeof(ShardTag))]
 internal sealed partial class ManifestJson : JsonSerializerContext;
-
-internal sealed class DigestJson : JsonConverter<Digest>
-{
-    public override Digest Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) =>
-        reader.TryGetDigest(out var digest) ? digest : throw new JsonException("not a digest");
-
-    public override void Write(Utf8JsonWriter writer, Digest value, JsonSerializerOptions options) => writer.WriteStringValue(value.ToString());
-}
 
 /// <summary>Texts by name, always in ordinal order: the serializer's own comparer is that of the reader's culture.</summary>
 internal sealed class MetadataJson : JsonConverter<ImmutableSortedDictionary<string, string>>

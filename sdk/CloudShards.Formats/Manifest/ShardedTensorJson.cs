@@ -12,6 +12,7 @@ namespace CloudShards.Formats;
 internal sealed class ShardedTensorJson : JsonConverter<ShardedTensor>
 {
     private const int HexDigits = 16;
+    private static readonly TensorShapeJson Shapes = new();
 
     public override ShardedTensor Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options)
     {
@@ -35,7 +36,7 @@ internal sealed class ShardedTensorJson : JsonConverter<ShardedTensor>
                     dtype = reader.TryGetDType(out var type) ? type : throw new JsonException("not a dtype");
                     break;
                 case "shape" when shape is null:
-                    shape = ReadShape(ref reader);
+                    shape = Shapes.Read(ref reader, typeof(TensorShape), options);
                     break;
                 case "bytes" when bytes is null:
                     bytes = reader.GetInt64();
@@ -64,13 +65,8 @@ internal sealed class ShardedTensorJson : JsonConverter<ShardedTensor>
         writer.WriteStartObject();
         writer.WriteString("name"u8, value.Name);
         writer.WriteString("dtype"u8, value.DType.Name());
-        writer.WriteStartArray("shape"u8);
-        foreach (var size in value.Shape)
-        {
-            writer.WriteNumberValue(size);
-        }
-
-        writer.WriteEndArray();
+        writer.WritePropertyName("shape"u8);
+        Shapes.Write(writer, value.Shape, options);
         writer.WriteNumber("bytes"u8, value.Bytes);
         writer.WriteString("digest"u8, value.Digest.ToString());
         WriteChunks(writer, value.Chunks);
@@ -86,20 +82,6 @@ internal sealed class ShardedTensorJson : JsonConverter<ShardedTensor>
         : reader.ValueTextEquals("digest"u8) ? "digest"
         : reader.ValueTextEquals("chunks"u8) ? "chunks"
         : "";
-
-    private static TensorShape ReadShape(ref Utf8JsonReader reader)
-    {
-        Require(reader.TokenType == JsonTokenType.StartArray, "a shape is a list of sizes");
-        var sizes = new long[reader.CountItems()];
-        for (var i = 0; i < sizes.Length; i++)
-        {
-            reader.Read();
-            Require(reader.TokenType == JsonTokenType.Number && reader.TryGetInt64(out sizes[i]) && sizes[i] >= 0, "a size is a whole number from 0 on");
-        }
-
-        reader.Read();
-        return new(ImmutableCollectionsMarshal.AsImmutableArray(sizes));
-    }
 
     // Texts of 16 hex digits: a JSON number holds only 53 bits in many readers.
     private static ImmutableArray<ulong> ReadChunks(ref Utf8JsonReader reader)

@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Runtime.CompilerServices;
 using System.Text;
 using Azure;
 using Azure.Storage;
@@ -81,7 +82,7 @@ public sealed class BlobShardStore(BlobContainerClient container) : IShardStore
     }
 
     /// <inheritdoc/>
-    public async ValueTask<long?> TryGetLengthAsync(string name, CancellationToken cancellationToken)
+    public async ValueTask<StoredBlob?> TryFindAsync(string name, CancellationToken cancellationToken)
     {
         var blob = _container.GetBlobBaseClient(name);
         try
@@ -90,7 +91,7 @@ public sealed class BlobShardStore(BlobContainerClient container) : IShardStore
 
             // The library reports 0 where the server left the length out.
             var raw = response.GetRawResponse();
-            return raw.Headers.ContentLengthLong ?? throw Errors.WrongAnswer(name, null, raw);
+            return new(name, raw.Headers.ContentLengthLong ?? throw Errors.WrongAnswer(name, null, raw), response.Value.LastModified);
         }
         catch (RequestFailedException e) when (IsBlobMissing(e))
         {
@@ -126,18 +127,7 @@ public sealed class BlobShardStore(BlobContainerClient container) : IShardStore
             await blob.StageBlockAsync(ids[^1], stream, new() { TransferValidation = Validated }, cancellationToken).ConfigureAwait(false);
         }
 
-        try
-        {
-            var options = new CommitBlockListOptions { Conditions = new() { IfNoneMatch = ETag.All } };
-            await blob.CommitBlockListAsync(ids, options, cancellationToken).ConfigureAwait(false);
-        }
-        catch (RequestFailedException e) when (IsTaken(e))
-        {
-            return false;
-        }
-
-        var committed = await TryGetLengthAsync(name, cancellationToken).ConfigureAwait(false);
-        return committed == staged ? true : throw Errors.CommittedLength(name, staged, committed);
+        return await TryCommitAsync(name, ids, staged, cancellationToken).ConfigureAwait(false);
     }
 
     /// <inheritdoc/>
@@ -147,6 +137,80 @@ public sealed class BlobShardStore(BlobContainerClient container) : IShardStore
             ? new BlobRequestConditions { IfNoneMatch = ETag.All }
             : new BlobRequestConditions { IfMatch = new ETag(version) };
         return TryPutAsync(name, content, conditions, cancellationToken);
+    }
+
+    /// <inheritdoc/>
+    public async IAsyncEnumerable<StoredBlob> ListAsync(string prefix, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        await foreach (var blob in _container.GetBlobsAsync(BlobTraits.None, BlobStates.None, prefix, cancellationToken).ConfigureAwait(false))
+        {
+            if (blob is { Properties: { ContentLength: { } bytes, LastModified: { } modifiedAt } })
+            {
+                yield return new(blob.Name, bytes, modifiedAt);
+            }
+        }
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask<bool> TryRenewAsync(string name, CancellationToken cancellationToken)
+    {
+        try
+        {
+            // Shards have no metadata; to write none changes their time alone.
+            await _container.GetBlobBaseClient(name).SetMetadataAsync(new Dictionary<string, string>(), cancellationToken: cancellationToken).ConfigureAwait(false);
+            return true;
+        }
+        catch (RequestFailedException e) when (IsBlobMissing(e))
+        {
+            return false;
+        }
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask<bool> TryDeleteAsync(string name, DateTimeOffset unmodifiedSince, CancellationToken cancellationToken)
+    {
+        try
+        {
+            var conditions = new BlobRequestConditions { IfUnmodifiedSince = unmodifiedSince };
+            await _container.GetBlobBaseClient(name).DeleteAsync(conditions: conditions, cancellationToken: cancellationToken).ConfigureAwait(false);
+            return true;
+        }
+        catch (RequestFailedException e) when (e.Status == 412 || IsBlobMissing(e))
+        {
+            return false;
+        }
+    }
+
+    /// <summary>The client of a blob whose blocks are staged by other means than <see cref="TryCreateAsync(string, IAsyncEnumerable{ReadOnlyMemory{byte}}, CancellationToken)"/>.</summary>
+    internal BlockBlobClient BlockBlob(string name) => _container.GetBlockBlobClient(name);
+
+    /// <summary>Makes a new blob of staged blocks; false where there is one already.</summary>
+    /// <param name="name">Its name.</param>
+    /// <param name="blocks">The ids of its blocks.</param>
+    /// <param name="bytes">The length that it must have then. One that has another is deleted again.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    /// <exception cref="InvalidDataException">The blob had another length.</exception>
+    internal async ValueTask<bool> TryCommitAsync(string name, IEnumerable<string> blocks, long bytes, CancellationToken cancellationToken)
+    {
+        var blob = _container.GetBlockBlobClient(name);
+        try
+        {
+            var options = new CommitBlockListOptions { Conditions = new() { IfNoneMatch = ETag.All } };
+            await blob.CommitBlockListAsync(blocks, options, cancellationToken).ConfigureAwait(false);
+        }
+        catch (RequestFailedException e) when (IsTaken(e))
+        {
+            return false;
+        }
+
+        var committed = await TryFindAsync(name, cancellationToken).ConfigureAwait(false);
+        if (committed?.Bytes != bytes)
+        {
+            await blob.DeleteIfExistsAsync(cancellationToken: cancellationToken).ConfigureAwait(false);
+            throw Errors.CommittedLength(name, bytes, committed?.Bytes);
+        }
+
+        return true;
     }
 
     /// <summary>Whether the blob is missing, and not its container.</summary>

@@ -1,4 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
+using System.Runtime.CompilerServices;
 using System.Security.Cryptography;
 using CloudShards.Formats;
 using Microsoft.Win32.SafeHandles;
@@ -71,10 +72,28 @@ public sealed class DirectoryShardStore : IShardStore
     }
 
     /// <inheritdoc/>
-    public ValueTask<long?> TryGetLengthAsync(string name, CancellationToken cancellationToken)
+    public ValueTask<StoredBlob?> TryFindAsync(string name, CancellationToken cancellationToken)
     {
         using var file = Open(name, cancellationToken);
-        return ValueTask.FromResult(file is null ? null : (long?)RandomAccess.GetLength(file));
+        return ValueTask.FromResult(file is null ? null : new StoredBlob(name, RandomAccess.GetLength(file), File.GetLastWriteTimeUtc(file)));
+    }
+
+    /// <inheritdoc/>
+    public async IAsyncEnumerable<StoredBlob> ListAsync(string prefix, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(prefix);
+        var folder = new DirectoryInfo(Path.Combine(_root, prefix[..(prefix.LastIndexOf('/') + 1)]));
+        foreach (var file in folder.Exists ? folder.EnumerateFiles("*", SearchOption.AllDirectories) : [])
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            var name = Path.GetRelativePath(_root, file.FullName).Replace(Path.DirectorySeparatorChar, '/');
+            if (name.StartsWith(prefix, StringComparison.Ordinal) && !file.Name.StartsWith('.'))
+            {
+                yield return new(name, file.Length, file.LastWriteTimeUtc);
+            }
+        }
+
+        await ValueTask.CompletedTask.ConfigureAwait(false);
     }
 
     /// <inheritdoc/>
@@ -103,6 +122,42 @@ public sealed class DirectoryShardStore : IShardStore
         return await TryPublishAsync(path, OneBlock(content), () => VersionOf(path) == version, cancellationToken).ConfigureAwait(false);
     }
 
+    /// <inheritdoc/>
+    public async ValueTask<bool> TryRenewAsync(string name, CancellationToken cancellationToken)
+    {
+        var path = PathOf(name);
+        return File.Exists(path) && await InTurnAsync(
+            () =>
+            {
+                var exists = File.Exists(path);
+                if (exists)
+                {
+                    File.SetLastWriteTimeUtc(path, DateTime.UtcNow);
+                }
+
+                return exists;
+            },
+            cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask<bool> TryDeleteAsync(string name, DateTimeOffset unmodifiedSince, CancellationToken cancellationToken)
+    {
+        var path = PathOf(name);
+        return File.Exists(path) && await InTurnAsync(
+            () =>
+            {
+                var isOld = File.Exists(path) && File.GetLastWriteTimeUtc(path) <= unmodifiedSince.UtcDateTime;
+                if (isOld)
+                {
+                    File.Delete(path);
+                }
+
+                return isOld;
+            },
+            cancellationToken).ConfigureAwait(false);
+    }
+
     // A file is whole and on disk before it gets its name, so that no reader ever sees part of it. A temporary file that a crash leaves
     // behind is in nobody's way.
     private async ValueTask<bool> TryPublishAsync(
@@ -114,26 +169,36 @@ public sealed class DirectoryShardStore : IShardStore
         try
         {
             await WriteAsync(temporary, blocks, cancellationToken).ConfigureAwait(false);
-            await _turn.WaitAsync(cancellationToken).ConfigureAwait(false);
-            try
-            {
-                using var held = await LockAsync(cancellationToken).ConfigureAwait(false);
-                if (!isExpected())
+            return await InTurnAsync(
+                () =>
                 {
-                    return false;
-                }
+                    var isWanted = isExpected();
+                    if (isWanted)
+                    {
+                        File.Move(temporary, path, overwrite: true);
+                    }
 
-                File.Move(temporary, path, overwrite: true);
-                return true;
-            }
-            finally
-            {
-                _turn.Release();
-            }
+                    return isWanted;
+                },
+                cancellationToken).ConfigureAwait(false);
         }
         finally
         {
             File.Delete(temporary);
+        }
+    }
+
+    private async ValueTask<bool> InTurnAsync(Func<bool> change, CancellationToken cancellationToken)
+    {
+        await _turn.WaitAsync(cancellationToken).ConfigureAwait(false);
+        try
+        {
+            using var held = await LockAsync(cancellationToken).ConfigureAwait(false);
+            return change();
+        }
+        finally
+        {
+            _turn.Release();
         }
     }
 

@@ -19,8 +19,11 @@ public interface IShardStore
     /// <exception cref="InvalidDataException">The blob has more than <paramref name="maxBytes"/> bytes.</exception>
     ValueTask<StoredDocument?> TryReadDocumentAsync(string name, int maxBytes, CancellationToken cancellationToken);
 
-    /// <summary>The length of a blob in bytes, or null where there is none.</summary>
-    ValueTask<long?> TryGetLengthAsync(string name, CancellationToken cancellationToken);
+    /// <summary>What the store says of a blob, or null where there is none.</summary>
+    ValueTask<StoredBlob?> TryFindAsync(string name, CancellationToken cancellationToken);
+
+    /// <summary>The blobs whose names begin with a prefix, in no order. Opening and reading checkpoints never lists.</summary>
+    IAsyncEnumerable<StoredBlob> ListAsync(string prefix, CancellationToken cancellationToken);
 
     /// <summary>Creates a blob in one write; false where it is there already, which then stays as it is.</summary>
     ValueTask<bool> TryCreateAsync(string name, ReadOnlyMemory<byte> content, CancellationToken cancellationToken);
@@ -36,7 +39,19 @@ public interface IShardStore
     /// was faster.
     /// </summary>
     ValueTask<bool> TryReplaceAsync(string name, ReadOnlyMemory<byte> content, string? version, CancellationToken cancellationToken);
+
+    /// <summary>Makes now the time of a blob's last change; false where there is no such blob.</summary>
+    ValueTask<bool> TryRenewAsync(string name, CancellationToken cancellationToken);
+
+    /// <summary>Deletes a blob that was neither written nor renewed after a time; false where it was, or where there is none.</summary>
+    ValueTask<bool> TryDeleteAsync(string name, DateTimeOffset unmodifiedSince, CancellationToken cancellationToken);
 }
+
+/// <summary>A blob that is in the store.</summary>
+/// <param name="Name">Its name.</param>
+/// <param name="Bytes">Its length.</param>
+/// <param name="ModifiedAt">When it was last written or renewed, to the second.</param>
+public sealed record StoredBlob(string Name, long Bytes, DateTimeOffset ModifiedAt);
 
 /// <summary>A small blob and the version that was read.</summary>
 /// <param name="Content">Its bytes.</param>

@@ -41,7 +41,7 @@ public sealed class CheckpointTags(IShardStore store, TimeProvider? timeProvider
     {
         options ??= new();
         var blob = BlobOf(tag);
-        if (await _store.TryGetLengthAsync(StoreLayout.Manifest(tag.Name, digest), cancellationToken).ConfigureAwait(false) is null)
+        if (await _store.TryFindAsync(StoreLayout.Manifest(tag.Name, digest), cancellationToken).ConfigureAwait(false) is null)
         {
             throw Errors.NoSuchManifest(tag, digest);
         }

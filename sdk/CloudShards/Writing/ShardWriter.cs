@@ -10,8 +10,12 @@ namespace CloudShards;
 /// </summary>
 internal sealed class ShardWriter(IShardStore store, ShardWriterOptions options)
 {
+    /// <summary>A shard that was last changed longer ago than this is renewed when a writer finds and reuses it (FORMAT.md, "Garbage").</summary>
+    public static readonly TimeSpan RenewAfter = TimeSpan.FromDays(1);
+
     // Below this a futile write costs less than the question whether it is needed.
     private const int ProbedBytes = 1 << 20;
+    private const int MaxAttempts = 3;
 
     private readonly BufferPool _buffers = new(Math.Max(options.MaxBufferedBytes, 2 * options.BlockBytes), options.MaxBuffers);
 
@@ -61,46 +65,47 @@ internal sealed class ShardWriter(IShardStore store, ShardWriterOptions options)
         return await CreateAsync(sums, Blocks(sums, content, buffer.Memory, cancellationToken), cancellationToken).ConfigureAwait(false);
     }
 
-    /// <summary>Whether the store has a shard already.</summary>
+    /// <summary>Whether the store has a shard already. One that is there to stay for a while is renewed where it must be.</summary>
     /// <exception cref="InvalidDataException">It has one of another length.</exception>
     public async Task<bool> ExistsAsync(ShardSums sums, CancellationToken cancellationToken)
     {
         var name = StoreLayout.Shard(sums.Digest);
-        var length = await store.TryGetLengthAsync(name, cancellationToken).ConfigureAwait(false);
-        return length is null ? false : length == sums.Bytes ? true : throw Errors.ShardLength(name, sums.Bytes, length.Value);
+        return await store.TryFindAsync(name, cancellationToken).ConfigureAwait(false) switch
+        {
+            null => false,
+            { Bytes: var bytes } when bytes != sums.Bytes => throw Errors.ShardLength(name, sums.Bytes, bytes),
+            { ModifiedAt: var modifiedAt } when modifiedAt >= options.Clock.GetUtcNow() - RenewAfter => true,
+            _ => await store.TryRenewAsync(name, cancellationToken).ConfigureAwait(false),
+        };
     }
 
     private async Task<WrittenShard> CreateAsync(ShardSums sums, ReadOnlyMemory<byte> content, CancellationToken cancellationToken)
     {
-        if (content.Length >= ProbedBytes && await ExistsAsync(sums, cancellationToken).ConfigureAwait(false))
-        {
-            return new(sums, false);
-        }
-
-        var isNew = await store.TryCreateAsync(StoreLayout.Shard(sums.Digest), content, cancellationToken).ConfigureAwait(false);
-        return await CreatedAsync(sums, isNew, cancellationToken).ConfigureAwait(false);
+        var name = StoreLayout.Shard(sums.Digest);
+        return await CreateAsync(
+            sums, content.Length >= ProbedBytes, () => store.TryCreateAsync(name, content, cancellationToken), cancellationToken).ConfigureAwait(false);
     }
 
-    private async Task<WrittenShard> CreateAsync(
-        ShardSums sums, IAsyncEnumerable<ReadOnlyMemory<byte>> blocks, CancellationToken cancellationToken)
+    private Task<WrittenShard> CreateAsync(ShardSums sums, IAsyncEnumerable<ReadOnlyMemory<byte>> blocks, CancellationToken cancellationToken) =>
+        CreateAsync(sums, true, () => store.TryCreateAsync(StoreLayout.Shard(sums.Digest), blocks, cancellationToken), cancellationToken);
+
+    // What was there when it was created and is not there when it is looked for was swept in between; the next sweep is a day away.
+    private async Task<WrittenShard> CreateAsync(ShardSums sums, bool isProbed, Func<ValueTask<bool>> create, CancellationToken cancellationToken)
     {
-        if (await ExistsAsync(sums, cancellationToken).ConfigureAwait(false))
+        for (var attempt = 0; attempt < MaxAttempts; attempt++)
         {
-            return new(sums, false);
+            if ((isProbed || attempt > 0) && await ExistsAsync(sums, cancellationToken).ConfigureAwait(false))
+            {
+                return new(sums, false);
+            }
+
+            if (await create().ConfigureAwait(false))
+            {
+                return new(sums, true);
+            }
         }
 
-        var isNew = await store.TryCreateAsync(StoreLayout.Shard(sums.Digest), blocks, cancellationToken).ConfigureAwait(false);
-        return await CreatedAsync(sums, isNew, cancellationToken).ConfigureAwait(false);
-    }
-
-    private async Task<WrittenShard> CreatedAsync(ShardSums sums, bool isNew, CancellationToken cancellationToken)
-    {
-        if (!isNew)
-        {
-            await ExistsAsync(sums, cancellationToken).ConfigureAwait(false);
-        }
-
-        return new(sums, isNew);
+        throw Errors.ShardNeitherThereNorNot(StoreLayout.Shard(sums.Digest));
     }
 
     // Content that fits in the buffer stays in it. The next block is read while this one is hashed.
@@ -186,6 +191,9 @@ internal sealed record ShardWriterOptions
 
     /// <summary>Writes that may hold a buffer at once. Default 4.</summary>
     public int MaxBuffers { get; init; } = 4;
+
+    /// <summary>The clock by which shards age.</summary>
+    public TimeProvider Clock { get; init; } = TimeProvider.System;
 }
 
 /// <summary>A shard that is in the store.</summary>

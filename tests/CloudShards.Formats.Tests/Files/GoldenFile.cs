@@ -5,28 +5,6 @@ namespace CloudShards.Formats.Tests.Files;
 /// <summary>Holds what the parser says of a file of the corpus against the file's sidecar.</summary>
 internal static class GoldenFile
 {
-    // PyTorch's dtypes for which safetensors has no name, and TorchSharp's names of all.
-    private static readonly Dictionary<string, string> OwnNames = new()
-    {
-        ["complex128"] = "C128",
-        ["complex32"] = "C32",
-        ["qint8"] = "I8",
-        ["quint8"] = "U8",
-        ["qint32"] = "I32",
-        ["Byte"] = "U8",
-        ["Int8"] = "I8",
-        ["Int16"] = "I16",
-        ["Int32"] = "I32",
-        ["Int64"] = "I64",
-        ["Float16"] = "F16",
-        ["BFloat16"] = "BF16",
-        ["Float32"] = "F32",
-        ["Float64"] = "F64",
-        ["ComplexFloat32"] = "C64",
-        ["ComplexFloat64"] = "C128",
-        ["Bool"] = "BOOL",
-    };
-
     // Files whose sidecars leave tensors out.
     private static readonly string[] Unspecified = ["evil_global_only.pt", "evil_codecs.pt"];
 
@@ -48,7 +26,7 @@ internal static class GoldenFile
         Assert.Equal(file.Tensors.Select(tensor => tensor.Name), description.Tensors.Select(tensor => tensor.Name));
         foreach (var (expected, tensor) in file.Tensors.Zip(description.Tensors))
         {
-            Assert.Equal(expected.SafetensorsDType ?? OwnNames[expected.TorchDType!], tensor.DType.Name());
+            Assert.Equal(expected.DType, tensor.DType.Name());
             Assert.Equal(TensorShape.Create([.. expected.Shape]), tensor.Shape);
             Assert.Equal(expected.Bytes, tensor.Bytes);
             Assert.Equal(expected.Digest, Digest.Of(NaiveGather.Gather(tensor, bytes)));

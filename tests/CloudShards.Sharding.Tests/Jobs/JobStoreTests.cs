@@ -184,4 +184,33 @@ public sealed class JobStoreTests : IDisposable
         Assert.Equal(new("BadTensor", "too long", 4096, "fc.weight"), JobError.Of(refusal));
         Assert.Equal(new("IOException", "disk full"), JobError.Of(new IOException("disk full")));
     }
+
+    [Theory]
+    [InlineData(JobState.Committed, 1, true)]
+    [InlineData(JobState.Committed, 0, true)]
+    [InlineData(JobState.Failed, 1, true)]
+    [InlineData(JobState.Committed, -1, false)]
+    [InlineData(JobState.Failed, -1, false)]
+    [InlineData(JobState.Superseded, 1, false)]
+    public async Task ASetSpeaksForItsFilesUnlessItWasOvertaken(JobState state, int minutesLater, bool speaks)
+    {
+        var before = await _jobs.UpdateAsync("job", _ => Begun with { State = JobState.Committed, Reference = "model@before" }, Token);
+        var set = Begun with { Job = "set", State = state, Path = "index", Reference = "model@set", StartedAt = Noon.AddMinutes(minutesLater) };
+
+        await _jobs.MirrorAsync(set, "job", before.Path, before.ETag, Token);
+
+        Assert.Equal(speaks ? set with { Job = "job", Path = before.Path } : before, await _jobs.TryReadAsync("job", Token));
+    }
+
+    [Theory]
+    [InlineData(JobState.Sharding)]
+    [InlineData(JobState.Waiting)]
+    public async Task AFileThatIsNotDoneHearsOfASetThatWasOvertaken(JobState present)
+    {
+        await _jobs.UpdateAsync("job", _ => Begun with { State = present, StartedAt = Noon.AddMinutes(1) }, Token);
+
+        await _jobs.MirrorAsync(Begun with { State = JobState.Superseded }, "job", Begun.Path, Begun.ETag, Token);
+
+        Assert.Equal(JobState.Superseded, (await _jobs.TryReadAsync("job", Token))!.State);
+    }
 }

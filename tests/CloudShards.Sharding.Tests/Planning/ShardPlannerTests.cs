@@ -41,9 +41,9 @@ public sealed class ShardPlannerTests
     {
         var plan = Descriptions.Plan([Weight, Weight with { Name = "head" }, Weight with { Name = "third" }]);
 
-        Assert.Equal([0], plan.Shards);
-        Assert.Equal([0, 0, 0], plan.ShardOf);
-        Assert.Equal(["weight", "head", "third"], plan.Tensors.Select(tensor => tensor.Name));
+        Assert.Single(Shards(plan));
+        Assert.Equal([0, 0, 0], ShardOf(plan));
+        Assert.Equal(["weight", "head", "third"], plan.Tensors.Tensors.Select(tensor => tensor.Name));
     }
 
     [Theory]
@@ -52,8 +52,8 @@ public sealed class ShardPlannerTests
     {
         var plan = Descriptions.Plan([Weight, other with { Name = difference }]);
 
-        Assert.Equal(2, plan.Shards.Length);
-        Assert.NotEqual(plan.ShardOf[0], plan.ShardOf[1]);
+        Assert.Equal(2, Shards(plan).Length);
+        Assert.Equal([0, 1], ShardOf(plan).Order());
     }
 
     [Fact]
@@ -67,9 +67,9 @@ public sealed class ShardPlannerTests
             Descriptions.Tensor("first.again", 0, [2]),
         ]);
 
-        Assert.Equal(["last", "first", "middle", "first.again"], plan.Tensors.Select(tensor => tensor.Name));
-        Assert.Equal(["first", "middle", "last"], Enumerable.Range(0, plan.Shards.Length).Select(shard => plan.TensorOf(shard).Name));
-        Assert.Equal([2, 0, 1, 0], plan.ShardOf);
+        Assert.Equal(["last", "first", "middle", "first.again"], plan.Tensors.Tensors.Select(tensor => tensor.Name));
+        Assert.Equal(["first", "middle", "last"], Shards(plan).Select(shard => shard.Name));
+        Assert.Equal([2, 0, 1, 0], ShardOf(plan));
     }
 
     [Fact]
@@ -77,8 +77,8 @@ public sealed class ShardPlannerTests
     {
         var plan = Descriptions.Plan([]);
 
-        Assert.Empty(plan.Shards);
         Assert.Empty(plan.Batches);
+        Assert.Equal((0, 0L), (plan.Plan.ShardCount, plan.Plan.Bytes));
     }
 
     [Theory]
@@ -87,7 +87,7 @@ public sealed class ShardPlannerTests
     {
         var plan = Descriptions.Plan(BackToBack(sizes), new() { MaxBatchBytes = maxBytes, MaxBatchShards = maxShards });
 
-        Assert.Equal(shards, plan.Batches.Select(batch => batch.ShardCount));
+        Assert.Equal(shards, plan.Batches.Select(batch => batch.Shards.Length));
     }
 
     [Fact]
@@ -99,16 +99,16 @@ public sealed class ShardPlannerTests
             var next = 0;
             foreach (var batch in plan.Batches)
             {
-                Assert.Equal(next, batch.FirstShard);
-                next += batch.ShardCount;
-                Assert.InRange(batch.ShardCount, 1, maxShards);
-                var bytes = Enumerable.Range(batch.FirstShard, batch.ShardCount).Sum(shard => plan.TensorOf(shard).Bytes);
-                Assert.True(bytes <= maxBytes || batch.ShardCount == 1);
-                Assert.True(next == plan.Shards.Length || batch.ShardCount == maxShards || bytes + plan.TensorOf(next).Bytes > maxBytes);
+                next += batch.Shards.Length;
+                Assert.InRange(batch.Shards.Length, 1, maxShards);
+                var bytes = batch.Shards.Sum(shard => shard.Bytes);
+                Assert.True(bytes <= maxBytes || batch.Shards.Length == 1);
+                Assert.True(next == sizes.Length || batch.Shards.Length == maxShards || bytes + sizes[next] > maxBytes);
             }
 
-            Assert.Equal(plan.Shards.Length, next);
+            Assert.Equal(sizes, Shards(plan).Select(shard => shard.Bytes));
             Assert.Equal(Enumerable.Range(0, plan.Batches.Length), plan.Batches.Select(batch => batch.Number));
+            Assert.Equal(plan.Batches.Select(batch => batch.Size), plan.Plan.Batches);
         });
 
     [Fact]
@@ -124,12 +124,17 @@ public sealed class ShardPlannerTests
             Values = values,
         };
 
-        var plan = ShardPlanner.Plan("job", "team/model", [("team/model.pt", 4096)], description, new() { ChunkBytes = 1024 });
+        var (file, bounds) = (new PlannedFile("team/model.pt", "0x1", 4096), new BatchBounds(1 << 20, 10, 1024));
+        var plan = ShardPlanner.Plan("job", "team/model", [file], description, bounds);
 
-        Assert.Equal(("job", "team/model", 1024), (plan.Job, plan.Name, plan.ChunkBytes));
-        Assert.Equal([new("team/model.pt", 4096, "torch-zip")], plan.Sources);
-        Assert.Equal((metadata, values), (plan.Metadata, plan.Values));
+        Assert.Equal(("job", "team/model", "torch-zip", bounds), (plan.Plan.Job, plan.Plan.Name, plan.Plan.Format, plan.Plan.Bounds));
+        Assert.Equal([file], plan.Plan.Files);
+        Assert.Equal((metadata, values), (plan.Tensors.Metadata, plan.Tensors.Values));
     }
+
+    private static ImmutableArray<TensorInfo> Shards(PlannedCheckpoint plan) => [.. plan.Batches.SelectMany(batch => batch.Shards)];
+
+    private static IEnumerable<int> ShardOf(PlannedCheckpoint plan) => plan.Tensors.Tensors.Select(tensor => tensor.Shard);
 
     private static ImmutableArray<TensorInfo> BackToBack(long[] sizes)
     {

@@ -58,10 +58,10 @@ public sealed class BatchWriterTests : IDisposable
     {
         var source = Source(1 << 20);
         var plan = Descriptions.Plan(Tensors((0, 100), (100, 100), (200, 100)), new() { MaxBatchShards = 2 });
-        var batches = new BatchWriter([source], ShardingRun.Writer(_store), new());
+        var batches = new BatchWriter([source], ShardingRun.Writer(_store), null, new(1, TimeProvider.System), 1);
 
-        var first = await batches.WriteAsync(plan, plan.Batches[1], null, Token);
-        var again = await batches.WriteAsync(plan, plan.Batches[1], null, Token);
+        var first = await batches.WriteAsync(plan.Batches[1], null, Token);
+        var again = await batches.WriteAsync(plan.Batches[1], null, Token);
 
         Assert.Equal(1, first.Batch);
         Assert.Equal([true], first.Shards.Select(shard => shard.Created));
@@ -90,7 +90,7 @@ public sealed class BatchWriterTests : IDisposable
         var status = new JobStatus { Job = "job", State = JobState.Sharding, Path = "", ETag = "", StartedAt = Noon, UpdatedAt = Noon };
 
         Assert.Equal((new(0, 3), new(0, 300)), (progress.Apply(status).Shards, progress.Apply(status).Bytes));
-        await new BatchWriter([Source(1 << 20)], ShardingRun.Writer(_store), new()).WriteAsync(plan, plan.Batches[0], progress, Token);
+        await new BatchWriter([Source(1 << 20)], ShardingRun.Writer(_store), null, new(1, TimeProvider.System), 1).WriteAsync(plan.Batches[0], progress, Token);
 
         var after = progress.Apply(status);
         Assert.Equal(("model", new(3, 3), new(300, 300), 3), (after.Name, after.Shards, after.Bytes, after.ShardsCreated));

@@ -90,8 +90,8 @@ public sealed class MemoryTests
         public ValueTask<StoredDocument?> TryReadDocumentAsync(string name, int maxBytes, CancellationToken cancellationToken) =>
             throw new NotSupportedException();
 
-        public ValueTask<long?> TryGetLengthAsync(string name, CancellationToken cancellationToken) =>
-            ValueTask.FromResult(_lengths.TryGetValue(name, out var length) ? length : (long?)null);
+        public ValueTask<StoredBlob?> TryFindAsync(string name, CancellationToken cancellationToken) =>
+            ValueTask.FromResult(_lengths.TryGetValue(name, out var length) ? new StoredBlob(name, length, DateTimeOffset.UtcNow) : null);
 
         public ValueTask<bool> TryCreateAsync(string name, ReadOnlyMemory<byte> content, CancellationToken cancellationToken) =>
             ValueTask.FromResult(_lengths.TryAdd(name, content.Length));
@@ -110,5 +110,12 @@ public sealed class MemoryTests
 
         public ValueTask<bool> TryReplaceAsync(
             string name, ReadOnlyMemory<byte> content, string? version, CancellationToken cancellationToken) => throw new NotSupportedException();
+
+        public IAsyncEnumerable<StoredBlob> ListAsync(string prefix, CancellationToken cancellationToken) => throw new NotSupportedException();
+
+        public ValueTask<bool> TryRenewAsync(string name, CancellationToken cancellationToken) => throw new NotSupportedException();
+
+        public ValueTask<bool> TryDeleteAsync(string name, DateTimeOffset unmodifiedSince, CancellationToken cancellationToken) =>
+            throw new NotSupportedException();
     }
 }

@@ -47,7 +47,7 @@ public sealed class DirectoryShardStoreTests : StoreContractTests, IDisposable
     {
         var store = new DirectoryShardStore(Path.Combine(_folder.Path, "missing"));
 
-        Assert.Null(await store.TryGetLengthAsync("tags/a", Token));
+        Assert.Null(await store.TryFindAsync("tags/a", Token));
         Assert.Null(await store.TryReadDocumentAsync("tags/a", 1, Token));
         await Assert.ThrowsAsync<ShardNotFoundException>(async () => await store.ReadAsync("tags/a", 0, new byte[1], Token));
         Assert.True(await store.TryCreateAsync("tags/a", Bytes(1), Token));
@@ -67,7 +67,7 @@ public sealed class DirectoryShardStoreTests : StoreContractTests, IDisposable
             var cancelled = store.TryCreateAsync("c", Bytes(1), impatient.Token).AsTask();
             await impatient.CancelAsync();
             await Assert.ThrowsAnyAsync<OperationCanceledException>(() => cancelled);
-            Assert.Null(await store.TryGetLengthAsync("b", Token));
+            Assert.Null(await store.TryFindAsync("b", Token));
         }
 
         Assert.True(await writing);

@@ -16,7 +16,7 @@ public abstract class StoreContractTests
 
         Assert.True(await store.TryCreateAsync("tensors/a", content, Token));
 
-        Assert.Equal(length, await store.TryGetLengthAsync("tensors/a", Token));
+        Assert.Equal(length, (await store.TryFindAsync("tensors/a", Token))?.Bytes);
         var read = new byte[length];
         await store.ReadAsync("tensors/a", 0, read, Token);
         Assert.Equal(content, read);
@@ -72,7 +72,7 @@ public abstract class StoreContractTests
         var missing = await Assert.ThrowsAsync<ShardNotFoundException>(async () => await store.ReadAsync("tensors/a", 0, destination, Token));
         Assert.Equal("tensors/a", missing.Blob);
         Assert.Throws<ShardNotFoundException>(() => store.Read("tensors/a", 0, destination, Token));
-        Assert.Null(await store.TryGetLengthAsync("tensors/a", Token));
+        Assert.Null(await store.TryFindAsync("tensors/a", Token));
         Assert.Null(await store.TryReadDocumentAsync("tensors/a", 10, Token));
         Assert.Null(await store.TryReadDocumentAsync("elsewhere/a", 10, Token));
     }
@@ -86,7 +86,7 @@ public abstract class StoreContractTests
         Assert.False(await store.TryCreateAsync("tensors/a", Bytes(20), Token));
         Assert.False(await store.TryCreateAsync("tensors/a", Blocks(Bytes(20)), Token));
 
-        Assert.Equal(10, await store.TryGetLengthAsync("tensors/a", Token));
+        Assert.Equal(10, (await store.TryFindAsync("tensors/a", Token))?.Bytes);
     }
 
     [Theory]
@@ -117,9 +117,9 @@ public abstract class StoreContractTests
 
         await Assert.ThrowsAsync<TimeoutException>(async () => await store.TryCreateAsync("tensors/a", Failing(), Token));
 
-        Assert.Null(await store.TryGetLengthAsync("tensors/a", Token));
+        Assert.Null(await store.TryFindAsync("tensors/a", Token));
         Assert.True(await store.TryCreateAsync("tensors/a", Blocks(Bytes(7)), Token));
-        Assert.Equal(7, await store.TryGetLengthAsync("tensors/a", Token));
+        Assert.Equal(7, (await store.TryFindAsync("tensors/a", Token))?.Bytes);
     }
 
     [Fact]
@@ -134,7 +134,7 @@ public abstract class StoreContractTests
             : await other.TryCreateAsync("tensors/a", Blocks(content), Token))));
 
         Assert.Single(won, true);
-        Assert.Equal(contents[Array.IndexOf(won, true)].Length, await store.TryGetLengthAsync("tensors/a", Token));
+        Assert.Equal(contents[Array.IndexOf(won, true)].Length, (await store.TryFindAsync("tensors/a", Token))?.Bytes);
     }
 
     [Fact]
@@ -149,7 +149,7 @@ public abstract class StoreContractTests
         Assert.False(await store.TryReplaceAsync("tags/a", Bytes(4), first?.Version, Token));
         Assert.False(await store.TryReplaceAsync("tags/missing", Bytes(5), first?.Version, Token));
 
-        Assert.Equal(3, await store.TryGetLengthAsync("tags/a", Token));
+        Assert.Equal(3, (await store.TryFindAsync("tags/a", Token))?.Bytes);
     }
 
     [Fact]
@@ -164,7 +164,7 @@ public abstract class StoreContractTests
             await (length % 2 == 0 ? store : other).TryReplaceAsync("tags/a", Bytes(length), read?.Version, Token))));
 
         Assert.Single(won, true);
-        Assert.Equal(Array.IndexOf(won, true) + 1, await store.TryGetLengthAsync("tags/a", Token));
+        Assert.Equal(Array.IndexOf(won, true) + 1, (await store.TryFindAsync("tags/a", Token))?.Bytes);
     }
 
     [Fact]
@@ -175,6 +175,57 @@ public abstract class StoreContractTests
 
         Assert.Equal(100_000, (await store.TryReadDocumentAsync("tags/a", 100_000, Token))?.Content.Length);
         await Assert.ThrowsAsync<InvalidDataException>(async () => await store.TryReadDocumentAsync("tags/a", 99_999, Token));
+    }
+
+    [Fact]
+    public async Task AListHasTheBlobsOfItsPrefixAlone()
+    {
+        var store = Open();
+        foreach (var (name, length) in ((string, int)[])[("tensors/a/b", 1), ("tensors/ab", 2), ("tensors/c", 3), ("tags/a", 4)])
+        {
+            await store.TryCreateAsync(name, Bytes(length), Token);
+        }
+
+        Assert.Equal([("tensors/a/b", 1L), ("tensors/ab", 2)], await NamesAsync("tensors/a"));
+        Assert.Equal([("tensors/a/b", 1L)], await NamesAsync("tensors/a/"));
+        Assert.Equal(4, (await NamesAsync("")).Length);
+        Assert.Empty(await NamesAsync("packs/"));
+
+        async Task<(string, long)[]> NamesAsync(string prefix) =>
+            [.. (await store.ListAsync(prefix, Token).ToArrayAsync(Token)).Select(blob => (blob.Name, blob.Bytes)).OrderBy(blob => blob.Name, StringComparer.Ordinal)];
+    }
+
+    [Fact]
+    public async Task WhatWasChangedAfterATimeIsNotDeleted()
+    {
+        var store = Open();
+        await store.TryCreateAsync("tensors/a", Bytes(1), Token);
+        var modifiedAt = (await store.TryFindAsync("tensors/a", Token))!.ModifiedAt;
+
+        Assert.False(await store.TryDeleteAsync("tensors/a", modifiedAt - TimeSpan.FromSeconds(1), Token));
+        Assert.NotNull(await store.TryFindAsync("tensors/a", Token));
+        Assert.True(await store.TryDeleteAsync("tensors/a", modifiedAt + TimeSpan.FromSeconds(1), Token));
+        Assert.Null(await store.TryFindAsync("tensors/a", Token));
+        Assert.False(await store.TryDeleteAsync("tensors/a", modifiedAt + TimeSpan.FromSeconds(1), Token));
+    }
+
+    [Fact]
+    public async Task RenewingChangesTheTimeAndNothingElse()
+    {
+        var store = Open();
+        var content = Bytes(10);
+        Assert.False(await store.TryRenewAsync("tensors/a", Token));
+        await store.TryCreateAsync("tensors/a", content, Token);
+        var before = (await store.TryFindAsync("tensors/a", Token))!;
+
+        Assert.True(await store.TryRenewAsync("tensors/a", Token));
+
+        var after = (await store.TryFindAsync("tensors/a", Token))!;
+        Assert.InRange(after.ModifiedAt, before.ModifiedAt, DateTimeOffset.UtcNow + TimeSpan.FromSeconds(2));
+        Assert.Equal(before with { ModifiedAt = after.ModifiedAt }, after);
+        var read = new byte[content.Length];
+        await store.ReadAsync("tensors/a", 0, read, Token);
+        Assert.Equal(content, read);
     }
 
     [Fact]
@@ -189,10 +240,13 @@ public abstract class StoreContractTests
             async () => await store.ReadAsync("tensors/a", 0, destination, stop),
             () => Task.Run(() => store.Read("tensors/a", 0, destination, stop), CancellationToken.None),
             async () => await store.TryReadDocumentAsync("tensors/a", 1, stop),
-            async () => await store.TryGetLengthAsync("tensors/a", stop),
+            async () => await store.TryFindAsync("tensors/a", stop),
             async () => await store.TryCreateAsync("tensors/b", destination, stop),
             async () => await store.TryCreateAsync("tensors/b", Blocks(destination), stop),
             async () => await store.TryReplaceAsync("tensors/b", destination, null, stop),
+            async () => await store.ListAsync("tensors/", stop).CountAsync(stop),
+            async () => await store.TryRenewAsync("tensors/a", stop),
+            async () => await store.TryDeleteAsync("tensors/a", DateTimeOffset.MaxValue, stop),
         ];
 
         foreach (var call in calls)
@@ -200,7 +254,7 @@ public abstract class StoreContractTests
             await Assert.ThrowsAnyAsync<OperationCanceledException>(call);
         }
 
-        Assert.Null(await store.TryGetLengthAsync("tensors/b", Token));
+        Assert.Null(await store.TryFindAsync("tensors/b", Token));
     }
 
     /// <summary>The test's own place, each time by another object.</summary>

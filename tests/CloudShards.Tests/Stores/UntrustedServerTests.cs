@@ -127,13 +127,13 @@ public sealed class UntrustedServerTests
         {
             await Assert.ThrowsAsync<ShardNotFoundException>(async () => await store.ReadAsync("a", 0, new byte[1], Token));
             Assert.Null(await store.TryReadDocumentAsync("a", 1, Token));
-            Assert.Null(await store.TryGetLengthAsync("a", Token));
+            Assert.Null(await store.TryFindAsync("a", Token));
         }
         else
         {
             await Assert.ThrowsAsync<RequestFailedException>(async () => await store.ReadAsync("a", 0, new byte[1], Token));
             await Assert.ThrowsAsync<RequestFailedException>(async () => await store.TryReadDocumentAsync("a", 1, Token));
-            await Assert.ThrowsAsync<RequestFailedException>(async () => await store.TryGetLengthAsync("a", Token));
+            await Assert.ThrowsAsync<RequestFailedException>(async () => await store.TryFindAsync("a", Token));
         }
     }
 
@@ -173,7 +173,7 @@ public sealed class UntrustedServerTests
     {
         var store = new BlobShardStore(new ScriptedServer(_ => ScriptedServer.Answer(HttpStatusCode.OK, new MemoryStream())).Container());
 
-        await Assert.ThrowsAsync<InvalidDataException>(async () => await store.TryGetLengthAsync("a", Token));
+        await Assert.ThrowsAsync<InvalidDataException>(async () => await store.TryFindAsync("a", Token));
     }
 
     [Fact]

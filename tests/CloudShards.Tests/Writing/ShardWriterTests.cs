@@ -1,5 +1,6 @@
 using System.IO.Hashing;
 using CloudShards.Formats;
+using Microsoft.Extensions.Time.Testing;
 
 namespace CloudShards.Tests;
 
@@ -88,6 +89,40 @@ public sealed class ShardWriterTests : IDisposable
         Assert.Contains($"`{blob}` is there with 99 bytes", damaged.Message, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData(10)]
+    [InlineData(2 << 20)]
+    public async Task AReusedShardIsRenewedOnceItIsADayOld(int length)
+    {
+        var content = Bytes(length);
+        await new ShardWriter(_store, new()).WriteAsync(content, Token);
+        await WriteLaterAsync(TimeSpan.FromHours(23));
+        Assert.Equal(0, _store.Count("renew"));
+
+        await WriteLaterAsync(TimeSpan.FromHours(25));
+        Assert.Equal(1, _store.Count("renew"));
+
+        async Task WriteLaterAsync(TimeSpan later)
+        {
+            var writer = new ShardWriter(_store, new() { Clock = new FakeTimeProvider(DateTimeOffset.UtcNow + later) });
+            Assert.False((await writer.WriteAsync(content, Token)).Created);
+        }
+    }
+
+    [Fact]
+    public async Task AShardThatIsSweptWhileItIsReusedIsWrittenAgain()
+    {
+        var content = Bytes(2 << 20);
+        await new ShardWriter(_store, new()).WriteAsync(content, Token);
+        _store.Renewing = async name => await _store.TryDeleteAsync(name, DateTimeOffset.UtcNow, Token);
+
+        var writer = new ShardWriter(_store, new() { Clock = new FakeTimeProvider(DateTimeOffset.UtcNow + TimeSpan.FromDays(2)) });
+        var (sums, isNew) = await writer.WriteAsync(content, Token);
+
+        Assert.True(isNew);
+        Assert.Equal(content, await ReadAsync(sums));
+    }
+
     [Fact]
     public async Task ContentThatChangesBetweenItsReadingsIsNotStored()
     {
@@ -98,8 +133,8 @@ public sealed class ShardWriterTests : IDisposable
         await Assert.ThrowsAsync<InvalidDataException>(() => new ShardWriter(_store, Small).WriteAsync(content.Length, source.ReadAsync, Token));
 
         Assert.Equal(1, _store.Count("blocks"));
-        Assert.Null(await _store.TryGetLengthAsync(first, Token));
-        Assert.Null(await _store.TryGetLengthAsync(StoreLayout.Shard(Digest.Of(content)), Token));
+        Assert.Null(await _store.TryFindAsync(first, Token));
+        Assert.Null(await _store.TryFindAsync(StoreLayout.Shard(Digest.Of(content)), Token));
     }
 
     [Fact]

@@ -1,0 +1,56 @@
+using CloudShards.Formats;
+using CloudShards.Sharding;
+using CloudShards.Testing;
+
+namespace CloudShards.EndToEnd.Tests;
+
+/// <summary>Sets of which a file is replaced while a worker has them.</summary>
+public sealed class SetRaceTests(AzuriteFixture azurite)
+{
+    private const string Index = "model/model.safetensors.index.json";
+    private const string Part = "model/model-00001-of-00001.safetensors";
+
+    private static CancellationToken Token => TestContext.Current.CancellationToken;
+
+    /// <summary>At a request of a worker, a part is replaced. Another worker has the newer event, at once or once the first one has ended.</summary>
+    [Theory]
+    [InlineData(true, 1)]
+    [InlineData(false, 3)]
+    public async Task TheNewerSetHasTheLastWordWheneverAPartIsReplaced(bool isOvertaken, int every)
+    {
+        var requests = int.MaxValue;
+        for (var at = 0; at < requests; at += every)
+        {
+            var hook = new RequestHook();
+            var storage = await StorageContainers.CreateAsync(azurite, hook);
+            var index = await storage.UploadAsync(Index, new("""{"weight_map": {"t": "model-00001-of-00001.safetensors"}}"""));
+            await storage.UploadAsync(Part, await PartAsync(seed: 1));
+            var (newer, last, moment) = ((Upload?)null, (JobStatus?)null, at);
+            hook.Sending = async (number, _) =>
+            {
+                if (number == moment)
+                {
+                    newer = await storage.UploadAsync(Part, await PartAsync(seed: 2));
+                    last = isOvertaken ? await storage.Plain.NewPipeline().UploadedAsync(newer.Event, Token) : null;
+                }
+            };
+
+            var status = await storage.NewPipeline().UploadedAsync(index.Event, Token);
+
+            if (newer is null)
+            {
+                requests = hook.Count;
+                Assert.Equal(JobState.Committed, status.State);
+                continue;
+            }
+
+            last ??= await storage.Plain.NewPipeline().UploadedAsync(newer.Event, Token);
+            Assert.Equal(JobState.Committed, last.State);
+            Assert.Equal(last.Reference, $"model@{(await storage.TagAsync("model"))!.Digest}");
+            await CheckpointSet.AssertAllSayAsync(last, [index, newer], storage);
+            await storage.ReadAllAsync("model");
+        }
+    }
+
+    private static Task<BinaryData> PartAsync(int seed) => Checkpoints.SafetensorsAsync(seed, new SyntheticTensor("t", TensorDType.U8, [16]));
+}
