@@ -33,6 +33,11 @@ param maximumInstanceCount int = 100
 @minLength(11)
 param garbageSchedule string = '0 0 3 * * *'
 
+@description('Days that a shard which no manifest names is left alone by the collector.')
+@minValue(2)
+@maxValue(365)
+param garbageGraceDays int = 7
+
 @description('Who uploads checkpoints.')
 param uploaders principal[] = []
 
@@ -251,6 +256,7 @@ module functionApp 'modules/functionApp.bicep' = {
     instanceMemoryMB: instanceMemoryMB
     maximumInstanceCount: maximumInstanceCount
     garbageSchedule: garbageSchedule
+    garbageGraceDays: garbageGraceDays
     subnetId: network.?outputs.appSubnetId
   }
   dependsOn: [access]

@@ -48,6 +48,11 @@ param maximumInstanceCount int
 @description('When shards that no manifest names are collected: an NCRONTAB expression of six fields, in UTC.')
 param garbageSchedule string
 
+@description('Days that a shard which no manifest names is left alone by the collector.')
+@minValue(2)
+@maxValue(365)
+param garbageGraceDays int
+
 @description('Id of the subnet through which it reaches the accounts. Null: the public network.')
 param subnetId string?
 
@@ -136,6 +141,7 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
       CheckpointStorage__credential: 'managedidentity'
       CheckpointStorage__queueServiceUri: dataStorage.properties.primaryEndpoints.queue
       GarbageSchedule: garbageSchedule
+      Sharding__GarbageGrace: '${garbageGraceDays}.00:00:00'
       // A quarter of the memory: the Functions host and the worker need their own, and a message at a time is worked on.
       Sharding__MemoryBudgetBytes: string(instanceMemoryMB * 1024 * 1024 / 4)
     }

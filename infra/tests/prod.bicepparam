@@ -8,6 +8,7 @@ param redundancy = 'ZRS'
 param instanceMemoryMB = 4096
 param maximumInstanceCount = 120
 param garbageSchedule = '0 30 2 * * 0'
+param garbageGraceDays = 14
 param uploaders = [{ id: '22222222-2222-2222-2222-222222222222', type: 'Group' }]
 param readers = [
   { id: '33333333-3333-3333-3333-333333333333', type: 'ServicePrincipal' }

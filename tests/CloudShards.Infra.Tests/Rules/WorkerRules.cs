@@ -1,7 +1,12 @@
 using System.Globalization;
+using System.Reflection;
 using System.Text.RegularExpressions;
+using CloudShards.Functions;
 using CloudShards.Sharding;
 using CloudShards.Testing;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Options;
 
 namespace CloudShards.Infra.Tests.Rules;
 
@@ -19,9 +24,9 @@ internal static partial class WorkerRules
         return
         [
             .. Leads("AzureWebJobsStorage__blobServiceUri", deployment.Host, "blob"),
-            .. Leads("CheckpointStorage__blobServiceUri", deployment.Data, "blob"),
-            .. Leads("CheckpointStorage__queueServiceUri", deployment.Data, "queue"),
-            .. from connection in (string[])["AzureWebJobsStorage", "CheckpointStorage"]
+            .. Leads($"{Connection}__blobServiceUri", deployment.Data, "blob"),
+            .. Leads($"{Connection}__queueServiceUri", deployment.Data, "queue"),
+            .. from connection in (string[])["AzureWebJobsStorage", Connection]
                from wrong in (IEnumerable<string>)
                [
                    .. Rule.Unless(Value($"{connection}__credential") == "managedidentity", $"{connection} goes by {Value($"{connection}__credential")}"),
@@ -51,29 +56,41 @@ internal static partial class WorkerRules
         ];
     }
 
-    public static IEnumerable<string> SettingsAreThoseThatTheWorkerReads(Prediction deployment) =>
+    public static IEnumerable<string> TheHostFindsItsSettings(Prediction deployment) =>
     [
         .. deployment.Settings.Keys.Where(name => Forbidden.Any(start => name.StartsWith(start, StringComparison.Ordinal))).Select(name => $"{name} is refused by Flex Consumption"),
-        .. from name in deployment.Settings.Keys
-           where name.StartsWith("Sharding__", StringComparison.Ordinal)
-           where typeof(ShardingOptions).GetProperty(name["Sharding__".Length..]) is null
-           select $"{name} is no option of sharding",
-        // A timer trigger takes its schedule from here, and the app does not start without.
-        .. Rule.Unless(Schedule.IsMatch(deployment.Settings.GetValueOrDefault("GarbageSchedule", "")), "GarbageSchedule is no NCRONTAB expression of six fields"),
+        // What a trigger takes from a setting. The app does not start without.
+        .. from trigger in Directory.EnumerateFiles(Path.Combine(Repository.Root, "functions", "CloudShards.Functions", "Triggers"), "*.cs")
+           from setting in Percent.Matches(File.ReadAllText(trigger)).Select(match => match.Groups["name"].Value)
+           where !Schedule.IsMatch(deployment.Settings.GetValueOrDefault(setting, ""))
+           select $"{Path.GetFileName(trigger)} needs {setting} as an NCRONTAB expression of six fields",
     ];
+
+    /// <summary>The worker's own start, with the settings that it would have: a name that it does not know or a value that it cannot use stops it.</summary>
+    public static IEnumerable<string> TheWorkerStartsWithItsSettings(Prediction deployment)
+    {
+        var configuration = new ConfigurationBuilder().AddInMemoryCollection(
+            deployment.Settings.Select(setting => KeyValuePair.Create(setting.Key.Replace("__", ":", StringComparison.Ordinal), (string?)ValueOf(setting.Value)))).Build();
+        using var worker = new ServiceCollection().AddLogging().AddShardingFunctions(configuration).BuildServiceProvider();
+        try
+        {
+            worker.GetRequiredService<CheckpointPipeline>();
+            return [];
+        }
+        catch (Exception problem) when (problem is InvalidOperationException or OptionsValidationException)
+        {
+            return [problem.Message];
+        }
+    }
 
     /// <summary>The Functions host, the worker and the runtime need the rest.</summary>
     public static IEnumerable<string> MemoryOfMessagesFitsIntoAnInstance(Prediction deployment)
     {
         var instance = deployment.App.At("properties.functionAppConfig.scaleAndConcurrency.instanceMemoryMB").GetInt64() << 20;
         var budget = long.Parse(deployment.Settings["Sharding__MemoryBudgetBytes"], CultureInfo.InvariantCulture);
-        return
-        [
-            .. Rule.Unless(budget >= 36 << 20, $"Sharding__MemoryBudgetBytes is {budget}, less than sharding needs"),
-            .. Rule.Unless(
-                budget * HostJson.MessagesAtOnce <= instance / 2,
-                $"{HostJson.MessagesAtOnce} messages of {budget} bytes at once are more than half of an instance of {instance} bytes"),
-        ];
+        return Rule.Unless(
+            budget * HostJson.MessagesAtOnce <= instance / 2,
+            $"{HostJson.MessagesAtOnce} messages of {budget} bytes at once are more than half of an instance of {instance} bytes");
     }
 
     public static IEnumerable<string> TheAppRunsAsItsIdentityOnTheRuntimeOfTheCode(Prediction deployment)
@@ -101,15 +118,28 @@ internal static partial class WorkerRules
         return Rule.Compare("services", services, [deployment.App.Text("tags.azd-service-name")!]);
     }
 
+    // The connection that the triggers name.
+    private static string Connection { get; } = (string)typeof(ShardingFunctions).Assembly
+        .GetType("CloudShards.Functions.StorageConnection")!.GetField("Setting", BindingFlags.Public | BindingFlags.Static)!.GetRawConstantValue()!;
+
     // The version of the framework that everything here is built for, as a runtime stack names it.
     private static string Framework { get; } =
         TargetFramework.Match(File.ReadAllText(Path.Combine(Repository.Root, "Directory.Build.props"))).Groups["version"].Value;
+
+    // Only a deployment knows the addresses; those of Azure's public cloud stand in for them.
+    private static string ValueOf(string setting) => Endpoint.Replace(setting, "https://${account}.${service}.core.windows.net/");
 
     private static bool IsClientId(string value) =>
         value.Contains("/userAssignedIdentities/", StringComparison.Ordinal) && value.EndsWith(".clientId]", StringComparison.Ordinal);
 
     [GeneratedRegex(@"<TargetFramework>net(?<version>\d+\.\d+)</TargetFramework>")]
     private static partial Regex TargetFramework { get; }
+
+    [GeneratedRegex(@"^\[reference\('[^']*/(?<account>[a-z0-9]+)', '[^']+'\)\.primaryEndpoints\.(?<service>[a-z]+)\]$")]
+    private static partial Regex Endpoint { get; }
+
+    [GeneratedRegex(@"""%(?<name>\w+)%""")]
+    private static partial Regex Percent { get; }
 
     [GeneratedRegex(@"^\S+( \S+){5}$")]
     private static partial Regex Schedule { get; }
