@@ -182,21 +182,37 @@ public sealed class CheckpointPipeline
 
     private async Task<JobStatus> ShardAsync(UploadEvent upload, JobStatus status, CancellationToken cancellationToken)
     {
-        var name = CheckpointName.FromUpload(upload.Path);
         var source = await _batches.OpenAsync(upload.Path, upload.ETag, cancellationToken).ConfigureAwait(false);
-        switch (await _sets.FindAsync(upload.Path, cancellationToken).ConfigureAwait(false))
+        var found = await _sets.FindAsync(upload.Path, cancellationToken).ConfigureAwait(false);
+        var name = CheckpointName.FromUpload(found?.Index?.Path ?? upload.Path);
+        switch (found)
         {
             case null:
                 var files = await CheckpointFiles.ReadFileAsync(source, _options.Limits, cancellationToken).ConfigureAwait(false);
                 return await ShardAsync(status.Job, name, files, cancellationToken).ConfigureAwait(false);
-            case { Missing: { IsEmpty: false } missing }:
-                Log.Waits(_log, upload.Path, string.Join(", ", missing));
-                return await _runs.UpdateAsync(
-                    status.Job,
-                    present => present with { State = JobState.Waiting, Name = name, WaitsFor = missing },
-                    cancellationToken).ConfigureAwait(false);
+            case { Missing.IsEmpty: false }:
+                return await WaitAsync(found, upload, name, cancellationToken).ConfigureAwait(false);
             case var set:
                 return await ShardSetAsync(set, name, status, cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    // Files that came before the index know from its event on what else they wait for.
+    private async Task<JobStatus> WaitAsync(UploadSet set, UploadEvent upload, string name, CancellationToken cancellationToken)
+    {
+        Log.Waits(_log, upload.Path, string.Join(", ", set.Missing));
+        foreach (var file in set.Index?.Path == upload.Path ? set.Present : [])
+        {
+            await WaitAsync(file.Path, file.ETag).ConfigureAwait(false);
+        }
+
+        return await WaitAsync(upload.Path, upload.ETag).ConfigureAwait(false);
+
+        async Task<JobStatus> WaitAsync(string path, ETag etag)
+        {
+            var begun = await _runs.BeginAsync(JobStore.IdOf(path, UploadEvent.TextOf(etag)), path, UploadEvent.TextOf(etag), cancellationToken).ConfigureAwait(false);
+            return await _runs.UpdateAsync(
+                begun.Job, present => present with { State = JobState.Waiting, Name = name, WaitsFor = set.Missing }, cancellationToken).ConfigureAwait(false);
         }
     }
 

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Runtime.CompilerServices;
 
 namespace CloudShards.Sharding.Tests;
 
@@ -13,19 +14,35 @@ internal sealed class StoreWatch(IShardStore store) : IShardStore
     /// <summary>Called with each write before it happens.</summary>
     public Func<string, Task> Writing { get; set; } = _ => Task.CompletedTask;
 
+    /// <summary>Called with each request but a range's read, before it is answered.</summary>
+    public Func<string, Task> Asking { get; set; } = _ => Task.CompletedTask;
+
     public ValueTask ReadAsync(string name, long offset, Memory<byte> destination, CancellationToken cancellationToken) =>
         store.ReadAsync(name, offset, destination, cancellationToken);
 
     public void Read(string name, long offset, Span<byte> destination, CancellationToken cancellationToken) =>
         store.Read(name, offset, destination, cancellationToken);
 
-    public ValueTask<StoredDocument?> TryReadDocumentAsync(string name, int maxBytes, CancellationToken cancellationToken) =>
-        store.TryReadDocumentAsync(name, maxBytes, cancellationToken);
+    public async ValueTask<StoredDocument?> TryReadDocumentAsync(string name, int maxBytes, CancellationToken cancellationToken)
+    {
+        await Asking($"document {name}");
+        return await store.TryReadDocumentAsync(name, maxBytes, cancellationToken);
+    }
 
-    public ValueTask<StoredBlob?> TryFindAsync(string name, CancellationToken cancellationToken) =>
-        store.TryFindAsync(name, cancellationToken);
+    public async ValueTask<StoredBlob?> TryFindAsync(string name, CancellationToken cancellationToken)
+    {
+        await Asking($"find {name}");
+        return await store.TryFindAsync(name, cancellationToken);
+    }
 
-    public IAsyncEnumerable<StoredBlob> ListAsync(string prefix, CancellationToken cancellationToken) => store.ListAsync(prefix, cancellationToken);
+    public async IAsyncEnumerable<StoredBlob> ListAsync(string prefix, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        await Asking($"list {prefix}");
+        await foreach (var blob in store.ListAsync(prefix, cancellationToken))
+        {
+            yield return blob;
+        }
+    }
 
     public async ValueTask<bool> TryRenewAsync(string name, CancellationToken cancellationToken)
     {
@@ -33,8 +50,11 @@ internal sealed class StoreWatch(IShardStore store) : IShardStore
         return await store.TryRenewAsync(name, cancellationToken);
     }
 
-    public ValueTask<bool> TryDeleteAsync(string name, DateTimeOffset unmodifiedSince, CancellationToken cancellationToken) =>
-        store.TryDeleteAsync(name, unmodifiedSince, cancellationToken);
+    public async ValueTask<bool> TryDeleteAsync(string name, DateTimeOffset unmodifiedSince, CancellationToken cancellationToken)
+    {
+        await NoteAsync($"delete {name}");
+        return await store.TryDeleteAsync(name, unmodifiedSince, cancellationToken);
+    }
 
     public async ValueTask<bool> TryCreateAsync(string name, ReadOnlyMemory<byte> content, CancellationToken cancellationToken)
     {
@@ -56,9 +76,10 @@ internal sealed class StoreWatch(IShardStore store) : IShardStore
         return await store.TryReplaceAsync(name, content, version, cancellationToken);
     }
 
-    private Task NoteAsync(string write)
+    private async Task NoteAsync(string write)
     {
         _writes.Enqueue(write);
-        return Writing(write);
+        await Asking(write);
+        await Writing(write);
     }
 }

@@ -44,6 +44,11 @@ public sealed partial record HuggingFaceIndex
         try
         {
             var map = JsonSerializer.Deserialize(utf8, IndexJson.Default.Document)?.WeightMap ?? throw Errors.IndexNotJson("it has no `weight_map`");
+            if (map.Count == 0)
+            {
+                throw Errors.IndexNotJson("its `weight_map` is empty");
+            }
+
             if (map.Count > limits.MaxTensors)
             {
                 throw Errors.LimitExceeded("the number of tensors", map.Count, limits.MaxTensors, nameof(limits.MaxTensors));

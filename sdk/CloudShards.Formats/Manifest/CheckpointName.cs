@@ -9,7 +9,7 @@ public static partial class CheckpointName
     public const int MaxLength = 512;
 
     private static readonly string[] Extensions =
-        [".safetensors.index.json", ".bin.index.json", ".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".dat", ".pkl", ".tar"];
+        [".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".dat", ".pkl", ".tar"];
 
     private static readonly string[] WholeFolderStems = ["model", "pytorch_model", "diffusion_pytorch_model"];
 
@@ -30,7 +30,10 @@ public static partial class CheckpointName
 
         var folder = slash < 0 ? "" : path[..slash];
         var file = path[(slash + 1)..];
-        var extension = Array.Find(Extensions, known => file.Length > known.Length && file.EndsWith(known, StringComparison.OrdinalIgnoreCase)) ?? "";
+        var index = IndexExtension().Match(file);
+        var extension = index.Success
+            ? index.Value
+            : Array.Find(Extensions, known => file.Length > known.Length && file.EndsWith(known, StringComparison.OrdinalIgnoreCase)) ?? "";
         var stem = file[..^extension.Length];
         var part = PartNumber().Match(stem);
         if (part.Success)
@@ -38,8 +41,7 @@ public static partial class CheckpointName
             stem = stem[..part.Index];
         }
 
-        var isIndex = extension.EndsWith(".json", StringComparison.OrdinalIgnoreCase);
-        var standsForFolder = isIndex || part.Success || (extension.Length > 0 && WholeFolderStems.Contains(stem));
+        var standsForFolder = index.Success || part.Success || (extension.Length > 0 && WholeFolderStems.Contains(stem));
         var name = folder.Length == 0 ? stem : standsForFolder ? folder : $"{folder}/{stem}";
         return IsValid(name) ? name : throw Errors.BadCheckpointName(path, name);
     }
@@ -78,6 +80,10 @@ public static partial class CheckpointName
 
     private static bool IsSegmentText(string segment) =>
         segment.Length > 0 && segment[^1] != '.' && segment.All(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '_' or '-');
+
+    // A variant stands before the end, as in `model.safetensors.index.fp16.json`.
+    [GeneratedRegex(@"(?<=.)\.(safetensors|bin)\.index(\.[A-Za-z0-9_-]+)?\.json\z", RegexOptions.CultureInvariant | RegexOptions.IgnoreCase)]
+    private static partial Regex IndexExtension();
 
     // Five digits as a rule; sets of six (`-00001-of-000163`) exist.
     [GeneratedRegex(@"-[0-9]{5,6}-of-[0-9]{5,6}\z", RegexOptions.CultureInvariant)]

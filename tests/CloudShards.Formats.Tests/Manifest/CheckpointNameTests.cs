@@ -41,6 +41,8 @@ public sealed class CheckpointNameTests
     [InlineData("deepseek-v3/model-00001-of-000163.safetensors", "deepseek-v3")]
     [InlineData("deepseek-v3/model-000163-of-000163.safetensors", "deepseek-v3")]
     [InlineData("model.safetensors.index.json", "model")]
+    [InlineData("sd/unet/diffusion_pytorch_model.safetensors.index.fp16.json", "sd/unet")]
+    [InlineData("m/notes.index.json", "m/notes.index.json")]
     [InlineData("model-00001-of-00002.safetensors", "model")]
     public void AnUploadHasTheNameOfItsCheckpoint(string path, string name) => Assert.Equal(name, CheckpointName.FromUpload(path));
 
