@@ -10,6 +10,9 @@ internal sealed class Mutation : IDisposable
     /// <summary>Copies the folder and makes the mistake, which must fit in exactly one place.</summary>
     public static Mutation Make(string file, string right, string wrong)
     {
+        var parts = File.ReadAllText(Path.Combine(Infrastructure.Folder, file)).Split(right);
+        Assert.Equal(2, parts.Length);
+
         var mutation = new Mutation(Directory.CreateTempSubdirectory("cloudshards-infra-").FullName);
         foreach (var path in Infrastructure.Files.Append("bicepconfig.json"))
         {
@@ -18,10 +21,7 @@ internal sealed class Mutation : IDisposable
             File.Copy(Path.Combine(Infrastructure.Folder, path), copy);
         }
 
-        var mistaken = Path.Combine(mutation.Folder, file);
-        var parts = File.ReadAllText(mistaken).Split(right);
-        Assert.Equal(2, parts.Length);
-        File.WriteAllText(mistaken, string.Join(wrong, parts));
+        File.WriteAllText(Path.Combine(mutation.Folder, file), string.Join(wrong, parts));
         return mutation;
     }
 
