@@ -10,7 +10,7 @@ internal sealed record ChaosOptions(int Seed, int Kills, int Workers)
     public int BatchShards { get; init; } = 3;
 
     /// <summary>Checkpoints by name; each is uploaded several times.</summary>
-    public int Names { get; init; } = 8;
+    public int Names { get; init; } = 16;
 
     /// <summary>Uploads in all.</summary>
     public int Uploads { get; init; } = 48;

@@ -87,7 +87,7 @@ public sealed class FaultTests(AzuriteFixture azurite)
             hook.Answering = (number, request) => number >= from && !IsOf(storage.Work.Name, request) ? new ErrorResponse(503, "ServerBusy") : null;
             var upload = await storage.UploadAsync(Tied);
 
-            var failure = await Record.ExceptionAsync(() => storage.NewPipeline().UploadedAsync(upload.Event, Token));
+            var failure = await Record.ExceptionAsync(() => storage.NewPipeline(clock: new ImpatientClock()).UploadedAsync(upload.Event, Token));
             var status = await storage.NewPipeline().TryGetStatusAsync(upload.Path, upload.ETag, Token);
 
             if (failure is not null)

@@ -42,7 +42,8 @@ internal sealed class UnreliableServer(int seed, double share) : HttpPipelinePol
         {
             case Fault.LostAnswer:
                 throw new IOException("The connection was reset.");
-            case Fault.CutBody when message.Response.ContentStream is { } body && message.Request.Method == RequestMethod.Get:
+            // What the client reads whole before it looks at it, it asks for again by itself, underneath this.
+            case Fault.CutBody when message is { BufferResponse: false, Response.ContentStream: { } body }:
                 message.Response.ContentStream = new CutStream(body, message.Response.Headers.ContentLengthLong / 2 ?? 0);
                 break;
             case Fault.LateByte:
@@ -84,19 +85,10 @@ internal sealed class UnreliableServer(int seed, double share) : HttpPipelinePol
         {
         }
 
-        public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+        public override int Read(byte[] buffer, int offset, int count) => Take(body.Read(buffer, offset, Allow(count)));
 
-        public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
-        {
-            if (_rest == 0)
-            {
-                throw new IOException("The connection was reset in the middle of the body.");
-            }
-
-            var read = await body.ReadAsync(buffer[..(int)Math.Min(buffer.Length, _rest)], cancellationToken);
-            _rest -= read;
-            return read;
-        }
+        public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) =>
+            Take(await body.ReadAsync(buffer[..Allow(buffer.Length)], cancellationToken));
 
         public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
             ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
@@ -106,6 +98,15 @@ internal sealed class UnreliableServer(int seed, double share) : HttpPipelinePol
         public override void SetLength(long value) => throw new NotSupportedException();
 
         public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+
+        private int Allow(int count) =>
+            _rest > 0 ? (int)Math.Min(count, _rest) : throw new IOException("The connection was reset in the middle of the body.");
+
+        private int Take(int read)
+        {
+            _rest -= read;
+            return read;
+        }
 
         protected override void Dispose(bool disposing)
         {
