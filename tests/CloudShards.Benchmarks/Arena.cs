@@ -1,5 +1,7 @@
 using System.Text.Json;
 using Azure.Storage.Blobs;
+using Azure.Storage.Queues;
+using Azure.Storage.Queues.Models;
 using Azure.Storage.Sas;
 using CloudShards.LocalHost;
 using CloudShards.Sharding;
@@ -20,8 +22,9 @@ internal sealed record Arena(string Connection, string File, string Reference, s
 
     private static readonly TimeSpan SasLifetime = TimeSpan.FromHours(6);
 
-    /// <summary>Uploads a checkpoint and shards it.</summary>
-    public static async Task<Arena> CreateAsync(AzuriteServer server, string name, SyntheticCheckpoint model, CancellationToken cancellationToken)
+    /// <summary>Uploads a checkpoint, and shards it if that is wanted.</summary>
+    public static async Task<Arena> CreateAsync(
+        AzuriteServer server, string name, SyntheticCheckpoint model, bool isSharded, CancellationToken cancellationToken)
     {
         var arena = new Arena(server.ConnectionString, $"{name}.safetensors", "", "");
         using var traffic = new Traffic();
@@ -32,25 +35,39 @@ internal sealed record Arena(string Connection, string File, string Reference, s
             await model.WriteSafetensorsAsync(stream, cancellationToken);
         }
 
-        return arena with { Reference = await arena.ShardAsync(Shards, traffic, cancellationToken) };
+        return isSharded ? arena with { Reference = await arena.ShardAsync(Shards, traffic, cancellationToken) } : arena;
     }
 
     public static Arena Parse(string json) => JsonSerializer.Deserialize(json, BenchmarkJson.Default.Arena)!;
 
-    /// <summary>Runs the pipeline on the uploaded file.</summary>
+    /// <summary>Runs the pipeline on the uploaded file, by one worker that takes its batches from a queue.</summary>
     /// <returns>The checkpoint's reference.</returns>
-    public async Task<string> ShardAsync(string target, Traffic traffic, CancellationToken cancellationToken)
+    public async Task<string> ShardAsync(string target, Traffic traffic, CancellationToken cancellationToken, bool isCopiedByService = false)
     {
-        var (uploads, shards, work) = (Container(Uploads, traffic), Container(target, traffic), Container($"work-{Guid.NewGuid():N}", traffic));
+        var (shards, work) = (Container(target, traffic), Container($"work-{Guid.NewGuid():N}", traffic));
         await shards.CreateIfNotExistsAsync(cancellationToken: cancellationToken);
         await work.CreateAsync(cancellationToken: cancellationToken);
-        var pipeline = new CheckpointPipeline(
-            uploads, new BlobShardStore(shards), new BlobShardStore(work), null, new(), TimeProvider.System, NullLogger<CheckpointPipeline>.Instance);
+        return await ShardAsync(new BlobShardStore(shards), new BlobShardStore(work), traffic, new() { CopyByService = isCopiedByService }, cancellationToken);
+    }
+
+    /// <summary>Runs the pipeline on the uploaded file, into any stores.</summary>
+    public async Task<string> ShardAsync(IShardStore shards, IShardStore work, Traffic traffic, ShardingOptions options, CancellationToken cancellationToken)
+    {
+        var uploads = Container(Uploads, traffic);
+        var queue = new QueueClient(Connection, $"b{Guid.NewGuid():N}", new QueueClientOptions { Transport = traffic.Transport() });
+        await queue.CreateAsync(cancellationToken: cancellationToken);
+        var pipeline = new CheckpointPipeline(uploads, shards, work, queue, options, TimeProvider.System, NullLogger<CheckpointPipeline>.Instance);
         var blob = uploads.GetBlobClient(File);
         var properties = (await blob.GetPropertiesAsync(cancellationToken: cancellationToken)).Value;
-        var status = await pipeline.UploadedAsync(
-            UploadEvent.Create(blob.Uri, Uploads, File, properties.ETag, properties.LastModified), cancellationToken);
-        return status.Reference ?? throw new InvalidOperationException($"The sharding of `{File}` ended as {status.State}: {status.Error?.Message}");
+        await pipeline.UploadedAsync(UploadEvent.Create(blob.Uri, Uploads, File, properties.ETag, properties.LastModified), cancellationToken);
+        while (await queue.ReceiveMessageAsync(TimeSpan.FromHours(1), cancellationToken) is { Value: QueueMessage message })
+        {
+            await pipeline.BatchAsync(new(Convert.FromBase64String(message.MessageText)), cancellationToken);
+            await queue.DeleteMessageAsync(message.MessageId, message.PopReceipt, cancellationToken);
+        }
+
+        var status = await pipeline.TryGetStatusAsync(File, properties.ETag, cancellationToken);
+        return status!.Reference ?? throw new InvalidOperationException($"The sharding of `{File}` ended as {status.State}: {status.Error?.Message}");
     }
 
     public BlobContainerClient Container(string name, Traffic traffic) => new(Connection, name, traffic.BlobOptions());

@@ -16,11 +16,17 @@ namespace CloudShards.Benchmarks;
 /// <param name="Contenders">Who does it.</param>
 internal sealed record Contest(string Name, string Description, IReadOnlyList<IContender> Contenders)
 {
+    /// <summary>Whether the contenders find the checkpoint sharded.</summary>
+    public bool IsSharded { get; init; } = true;
+
     private const long WarmUpBytes = 24 << 20;
+    private const int MaxWarmUpTensors = 500;
 
     public static IReadOnlyList<Contest> All { get; } =
     [
         new("shard", "Sharding an uploaded file, beside a bare loop that reads, hashes and writes.", [new BareSharding(), new PipelineSharding(), new RepeatedSharding()]),
+        new("large", "Sharding by the service's own copies of large shards and without.", [new BareSharding(), new PipelineSharding(), new CopiedSharding()]) { IsSharded = false },
+        new("many", "Sharding into a folder, where many small files are no matter of an emulator.", [new FolderSharding()]) { IsSharded = false },
         new("load", "Loading the whole model, beside the same bytes by plain HTTP.", [new PlainLoad(), new SdkLoad(), new ModuleLoad(), new FileLoad()]),
         new("one", "One tensor of the model, beside its bytes by plain HTTP.", [new PlainTensor(), new SdkTensor(), new FileTensor()]),
     ];
@@ -30,8 +36,8 @@ internal sealed record Contest(string Name, string Description, IReadOnlyList<IC
     {
         await using var server = await AzuriteServer.StartAsync(new() { Progress = new Progress<string>(output.WriteLine) }, cancellationToken);
         await output.WriteLineAsync($"{Description}\n{model.TensorBytes / 1048576.0:N0} MiB in {model.Tensors.Length:N0} tensors, {rounds} rounds, {Environment.ProcessorCount} processors");
-        await Arena.CreateAsync(server, "warm", SyntheticModel.Create(WarmUpBytes, model.Tensors.Length), cancellationToken);
-        var arena = await Arena.CreateAsync(server, "model", model, cancellationToken);
+        await Arena.CreateAsync(server, "warm", SyntheticModel.Create(WarmUpBytes, Math.Min(model.Tensors.Length, MaxWarmUpTensors)), IsSharded, cancellationToken);
+        var arena = await Arena.CreateAsync(server, "model", model, IsSharded, cancellationToken);
         var runs = Contenders.ToDictionary(contender => contender, _ => new List<Measurement>());
         for (var round = 0; round < rounds; round++)
         {

@@ -2,7 +2,6 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
 using CloudShards.Formats;
-using CloudShards.Sharding;
 using CloudShards.Testing;
 
 namespace CloudShards.Benchmarks;
@@ -44,19 +43,19 @@ internal static class Parsing
 
     private static ReadOnlyMemory<byte> Manifest(SyntheticCheckpoint model, byte[] file)
     {
-        var plan = ShardPlanner.Plan("job", "model", [("model.safetensors", file.Length)], Describe(file), new());
+        var description = Describe(file);
         return new ShardManifest
         {
-            Name = plan.Name,
-            Source = plan.Sources,
-            ChunkBytes = plan.ChunkBytes,
+            Name = "model",
+            Source = [new("model.safetensors", file.Length, description.Format.Name())],
+            ChunkBytes = ShardManifest.DefaultChunkBytes,
             Tensors =
             [
                 .. model.Tensors.Select((tensor, i) => new ShardedTensor(
                     tensor.Name, tensor.DType, tensor.Shape, tensor.Bytes, Digest.Of(BitConverter.GetBytes(i)), [(ulong)i * 0x9E37_79B9_7F4A_7C15])),
             ],
-            Metadata = plan.Metadata,
-            Values = plan.Values,
+            Metadata = description.Metadata,
+            Values = description.Values,
         }.ToUtf8();
     }
 

@@ -13,7 +13,10 @@ internal sealed class Traffic() : DelegatingHandler(new SocketsHttpHandler { Use
     public (long Requests, long Received, long Sent) Count => (Interlocked.Read(ref _requests), Interlocked.Read(ref _received), Interlocked.Read(ref _sent));
 
     /// <summary>Options by which Azure's client sends through this.</summary>
-    public BlobClientOptions BlobOptions() => new() { Transport = new HttpClientTransport(new HttpMessageInvokerClient(this)) };
+    public BlobClientOptions BlobOptions() => new() { Transport = Transport() };
+
+    /// <summary>This as the transport of a client of Azure's.</summary>
+    public HttpPipelineTransport Transport() => new HttpClientTransport(new HttpMessageInvokerClient(this));
 
     protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
     {

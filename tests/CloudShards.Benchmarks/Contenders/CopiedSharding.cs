@@ -1,0 +1,13 @@
+namespace CloudShards.Benchmarks.Contenders;
+
+/// <summary>The pipeline, with shards from 32 MiB on copied by the service itself.</summary>
+internal sealed class CopiedSharding : IContender
+{
+    public string Name => "pipeline, copied by the service";
+
+    public async Task<Func<CancellationToken, Task>> PrepareAsync(Arena arena, Traffic traffic, CancellationToken cancellationToken)
+    {
+        await arena.Container(arena.Target, traffic).CreateIfNotExistsAsync(cancellationToken: cancellationToken);
+        return token => arena.ShardAsync(arena.Target, traffic, token, isCopiedByService: true);
+    }
+}
