@@ -19,6 +19,7 @@ namespace CloudShards.Sharding;
 internal sealed class BatchDispatch(QueueClient queue, PlanStore plans, CheckpointBatches batches, JobRuns runs, TimeProvider clock, ILogger log)
 {
     private const int MaxConcurrency = 8;
+    private const int ManyTensors = 20_000;
 
     // Messages are kept until they are worked off: a job that lost one would wait for ever.
     private static readonly TimeSpan Forever = TimeSpan.FromSeconds(-1);
@@ -90,9 +91,19 @@ internal sealed class BatchDispatch(QueueClient queue, PlanStore plans, Checkpoi
     private async Task<JobStatus> PublishAsync(ShardPlan plan, CancellationToken cancellationToken)
     {
         var files = await OpenAsync(plan, _ => true, cancellationToken).ConfigureAwait(false);
-        var tensors = await plans.ReadTensorsAsync(plan.Job, cancellationToken).ConfigureAwait(false);
+        var tensors = await plans.ReadTensorsAsync(plan, cancellationToken).ConfigureAwait(false);
         var receipts = await plans.ReadReceiptsAsync(plan, cancellationToken).ConfigureAwait(false);
+        GiveMemoryBack(plan.TensorCount);
         return await batches.PublishAsync(plan, tensors, receipts, files, cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>Collects what the plan of many tensors has left behind: the collector sees the machine's free memory, and would let a hundred megabytes lie.</summary>
+    public static void GiveMemoryBack(long tensors)
+    {
+        if (tensors > ManyTensors)
+        {
+            GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
+        }
     }
 
     private Task SendAsync(string job, IEnumerable<int> numbers, CancellationToken cancellationToken) => Parallel.ForEachAsync(

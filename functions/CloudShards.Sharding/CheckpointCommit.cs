@@ -44,11 +44,9 @@ internal sealed class CheckpointCommit(IShardStore shards, CheckpointTags tags)
         ShardManifest manifest, ImmutableArray<ICheckpointSource> files, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(manifest);
-        var utf8 = manifest.ToUtf8();
-        var digest = Digest.Of(utf8);
 
         // Published last: whoever can read the manifest can read all its shards.
-        await shards.TryCreateAsync(StoreLayout.Manifest(manifest.Name, digest), utf8, cancellationToken).ConfigureAwait(false);
+        var digest = await ManifestWriter.WriteAsync(shards, manifest, cancellationToken).ConfigureAwait(false);
         await MoveLatestAsync(manifest.Name, digest, files, cancellationToken).ConfigureAwait(false);
         return CheckpointReference.ForDigest(manifest.Name, digest);
     }

@@ -6,10 +6,10 @@ namespace CloudShards.Sharding;
 public sealed record ShardingOptions
 {
     /// <summary>
-    /// Bytes of buffers that a worker may use, whatever the checkpoint's size. Default 128 MiB; at least 36 MiB. The process needs about
-    /// 100 MiB beside it.
+    /// Bytes of buffers that a worker may use, whatever the checkpoint's size. Default 84 MiB, for four shards at once; at least 36 MiB. The process needs
+    /// about 100 MiB beside it, and for each tensor of a checkpoint about a kilobyte while it plans and publishes it.
     /// </summary>
-    public int MemoryBudgetBytes { get; init; } = 128 << 20;
+    public int MemoryBudgetBytes { get; init; } = 84 << 20;
 
     /// <summary>Bytes that one batch may read, about a minute of work. A larger tensor is a batch of its own. Default 4 GiB.</summary>
     public long MaxBatchBytes { get; init; } = 4L << 30;

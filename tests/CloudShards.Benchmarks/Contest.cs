@@ -61,7 +61,7 @@ internal sealed record Contest(string Name, string Description, IReadOnlyList<IC
     /// <summary>Runs one contender, warm, and prints its measurement.</summary>
     public static async Task RunOneAsync(string name, string arena, TextWriter output, CancellationToken cancellationToken)
     {
-        var contender = All.SelectMany(contest => contest.Contenders).Single(contender => contender.Name == name);
+        var contender = All.SelectMany(contest => contest.Contenders).First(contender => contender.Name == name);
         using var traffic = new Traffic();
         var real = Arena.Parse(arena);
         var warm = real with { File = "warm.safetensors", Reference = "warm", Target = $"{real.Target}-w" };

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
@@ -9,8 +10,11 @@ namespace CloudShards.Sharding;
 /// <param name="work">The work container.</param>
 internal sealed class PlanStore(IShardStore work)
 {
-    // A quarter of a million tensors take some 50 MB.
+    // A plan has a hundred bytes for each batch and file, a page or a receipt some hundred for each tensor; values are what the checkpoint makes them.
     private const int MaxDocumentBytes = 512 << 20;
+
+    // The tensors are read and written page by page: all of them may be 30 MB.
+    private const int PageTensors = 4096;
     private const int MaxConcurrency = 8;
 
     /// <summary>Writes a plan, unless the job has one.</summary>
@@ -28,14 +32,29 @@ internal sealed class PlanStore(IShardStore work)
     public async Task CreateDetailsAsync(PlannedCheckpoint planned, CancellationToken cancellationToken)
     {
         var job = planned.Plan.Job;
-        await TryCreateAsync(TensorsOf(job), planned.Tensors, PlanJson.Default.PlannedTensors, cancellationToken).ConfigureAwait(false);
+        await Parallel.ForAsync(0, PageCount(planned.Plan), Parallelism(cancellationToken), async (page, token) =>
+        {
+            var tensors = planned.Tensors.Tensors.Slice(page * PageTensors, Math.Min(PageTensors, planned.Plan.TensorCount - (page * PageTensors)));
+            await TryCreateAsync(TensorsOf(job, page), new(tensors), PlanJson.Default.TensorPage, token).ConfigureAwait(false);
+        }).ConfigureAwait(false);
+        var metadata = new PlannedMetadata(planned.Tensors.Metadata, planned.Tensors.Values);
+        await TryCreateAsync(MetadataOf(job), metadata, PlanJson.Default.PlannedMetadata, cancellationToken).ConfigureAwait(false);
         await Parallel.ForEachAsync(planned.Batches, Parallelism(cancellationToken), async (batch, token) =>
             await TryCreateAsync(BatchOf(job, batch.Number), batch, PlanJson.Default.ShardBatch, token).ConfigureAwait(false)).ConfigureAwait(false);
     }
 
     /// <summary>Reads the tensors.</summary>
-    public Task<PlannedTensors> ReadTensorsAsync(string job, CancellationToken cancellationToken) =>
-        ReadAsync(TensorsOf(job), PlanJson.Default.PlannedTensors, cancellationToken);
+    public async Task<PlannedTensors> ReadTensorsAsync(ShardPlan plan, CancellationToken cancellationToken)
+    {
+        var tensors = ImmutableArray.CreateBuilder<PlannedTensor>();
+        for (var page = 0; page < PageCount(plan); page++)
+        {
+            tensors.AddRange((await ReadAsync(TensorsOf(plan.Job, page), PlanJson.Default.TensorPage, cancellationToken).ConfigureAwait(false)).Tensors);
+        }
+
+        var (metadata, values) = await ReadAsync(MetadataOf(plan.Job), PlanJson.Default.PlannedMetadata, cancellationToken).ConfigureAwait(false);
+        return new(tensors.DrainToImmutable(), metadata, values);
+    }
 
     /// <summary>Reads a batch.</summary>
     public Task<ShardBatch> ReadBatchAsync(string job, int batch, CancellationToken cancellationToken) =>
@@ -99,12 +118,22 @@ internal sealed class PlanStore(IShardStore work)
 
     private static string PlanOf(string job) => $"jobs/{job}/plan.json";
 
-    private static string TensorsOf(string job) => $"jobs/{job}/tensors.json";
+    private static int PageCount(ShardPlan plan) => (plan.TensorCount + PageTensors - 1) / PageTensors;
+
+    private static string TensorsOf(string job, int page) => $"jobs/{job}/tensors/{page}.json";
+
+    private static string MetadataOf(string job) => $"jobs/{job}/metadata.json";
 
     private static string BatchOf(string job, int number) => $"jobs/{job}/batches/{number}.json";
 
     private static string ReceiptOf(string job, int number) => $"jobs/{job}/receipts/{number}.json";
 }
+
+/// <summary>Some thousand tensors: <c>jobs/{job}/tensors/{n}.json</c>.</summary>
+internal sealed record TensorPage(ImmutableArray<PlannedTensor> Tensors);
+
+/// <summary>What the manifest says beside tensors: <c>jobs/{job}/metadata.json</c>.</summary>
+internal sealed record PlannedMetadata(ImmutableSortedDictionary<string, string> Metadata, JsonElement Values);
 
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
@@ -113,7 +142,8 @@ internal sealed class PlanStore(IShardStore work)
     IgnoreReadOnlyProperties = true,
     UseStringEnumConverter = true)]
 [JsonSerializable(typeof(ShardPlan))]
-[JsonSerializable(typeof(PlannedTensors))]
+[JsonSerializable(typeof(TensorPage))]
+[JsonSerializable(typeof(PlannedMetadata))]
 [JsonSerializable(typeof(ShardBatch))]
 [JsonSerializable(typeof(ShardReceipt))]
 internal sealed partial class PlanJson : JsonSerializerContext;

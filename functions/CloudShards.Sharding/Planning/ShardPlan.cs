@@ -26,6 +26,9 @@ public sealed record ShardPlan
     /// <summary>By what the batches were cut. Whoever plans the job again does it by the same bounds.</summary>
     public required BatchBounds Bounds { get; init; }
 
+    /// <summary>Number of tensors.</summary>
+    public required int TensorCount { get; init; }
+
     /// <summary>The size of each batch.</summary>
     public required ImmutableArray<BatchSize> Batches { get; init; }
 
@@ -70,7 +73,7 @@ public sealed record ShardBatch(int Number, ImmutableArray<TensorInfo> Shards)
     public BatchSize Size => new(Shards.Length, Shards.Sum(shard => shard.Bytes));
 }
 
-/// <summary>What the manifest will say beside the shards' digests: <c>jobs/{job}/tensors.json</c>.</summary>
+/// <summary>What the manifest will say beside the shards' digests.</summary>
 /// <param name="Tensors">The tensors, in the checkpoint's order.</param>
 /// <param name="Metadata">The source format's own texts.</param>
 /// <param name="Values">What the checkpoint holds beside tensors.</param>

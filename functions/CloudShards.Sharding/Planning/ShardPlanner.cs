@@ -26,6 +26,7 @@ public static class ShardPlanner
             Files = files,
             Format = description.Format.Name(),
             Bounds = bounds,
+            TensorCount = description.Tensors.Length,
             Batches = [.. batches.Select(batch => batch.Size)],
         };
         var tensors = description.Tensors.Select((tensor, i) => new PlannedTensor(tensor.Name, tensor.DType, tensor.Shape, shardOf[i]));

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Text.Json;
 using System.Text.Unicode;
 
@@ -37,6 +38,13 @@ public sealed partial record ShardManifest
 
     /// <summary>The document in its one canonical form: the bytes that its digest is over.</summary>
     public byte[] ToUtf8() => JsonSerializer.SerializeToUtf8Bytes(this, ManifestJson.Default.ShardManifest);
+
+    /// <summary>Writes what <see cref="ToUtf8"/> returns, piece by piece.</summary>
+    public void WriteTo(IBufferWriter<byte> utf8)
+    {
+        using var writer = new Utf8JsonWriter(utf8);
+        JsonSerializer.Serialize(writer, this, ManifestJson.Default.ShardManifest);
+    }
 
     // A later version may differ in all that follows its schema, which every version writes first.
     private static void CheckSchema(ReadOnlySpan<byte> utf8)

@@ -75,9 +75,7 @@ public sealed class CheckpointWriter
     public async Task<CheckpointReference> PublishAsync(string tag = ShardTag.Latest, CancellationToken cancellationToken = default)
     {
         var asked = CheckpointReference.ForTag(_name, tag);
-        var manifest = ManifestOf(WrittenTensors()).ToUtf8();
-        var digest = Digest.Of(manifest);
-        await _store.TryCreateAsync(StoreLayout.Manifest(_name, digest), manifest, cancellationToken).ConfigureAwait(false);
+        var digest = await ManifestWriter.WriteAsync(_store, ManifestOf(WrittenTensors()), cancellationToken).ConfigureAwait(false);
         await new CheckpointTags(_store, _options.TimeProvider).MoveAsync(asked, digest, null, cancellationToken).ConfigureAwait(false);
         return CheckpointReference.ForDigest(_name, digest);
     }

@@ -9,7 +9,7 @@ namespace CloudShards.Benchmarks.Contenders;
 /// <summary>The limit of sharding: each tensor is read whole into a buffer, hashed and written, by plain HTTP, as many at once as the pipeline has lanes.</summary>
 internal sealed class BareSharding : IContender
 {
-    private const int Lanes = 6;
+    private const int Lanes = 4;
 
     public string Name => "bare read-hash-write loop";
 
