@@ -71,8 +71,8 @@ internal static class Errors
     public static ArgumentException ForeignTensor(string tensor, CheckpointReference checkpoint) => new(
         $"The tensor `{tensor}` is not one of `{checkpoint}`. Take it from that checkpoint's `Tensors`.");
 
-    public static ArgumentException RunBeyondTensor(ShardedTensor tensor, long offset, long length) => new(
-        $"{length:N0} bytes from byte {offset:N0} on do not lie in the tensor `{tensor.Name}`, which has {tensor.Bytes:N0}.");
+    public static ArgumentException RunBeyondTensor(ShardedTensor tensor, long offset, long length, long bytes) => new(
+        $"{length:N0} bytes from byte {offset:N0} on do not lie in the tensor `{tensor.Name}`, or the part of it, which has {bytes:N0}.");
 
     public static ArgumentException DestinationLength(string tensor, long expected, long found, string parameter) => new(
         $"The destination for `{tensor}` has {found:N0} bytes, expected {expected:N0}.", parameter);
@@ -83,12 +83,8 @@ internal static class Errors
     public static ArgumentOutOfRangeException RangeBeyondDimension(string tensor, Range range, int dimension, long size) => new(
         nameof(range), $"The range {range} does not lie in dimension {dimension} of the tensor `{tensor}`, which has the size {size:N0}.");
 
-    public static ArgumentException NotOneRun(string tensor, TensorShape shape, ReadOnlySpan<Range> ranges) => new(
-        $"[{string.Join(", ", ranges.ToArray())}] of the tensor `{tensor}` of shape {shape} is not one run of bytes: a part of a dimension can be "
-        + "read where every dimension outside it selects a single index. Read a larger part and pick from it.", nameof(ranges));
-
     public static ArgumentException NotWholeBytes(string tensor, TensorDType dtype, long first, TensorShape shape) => new(
-        $"{shape} elements of {dtype.Name()} from element {first:N0} of the tensor `{tensor}` do not begin and end at whole bytes: an element "
+        $"The part {shape} from element {first:N0} on of the tensor `{tensor}` has runs that do not begin and end at whole bytes: a {dtype.Name()} "
         + $"has {dtype.Bits()} bits.");
 
     public static ArgumentException ContentLength(string tensor, TensorDType dtype, TensorShape shape, long expected, long content) => new(

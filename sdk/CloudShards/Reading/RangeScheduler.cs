@@ -1,11 +1,15 @@
+using System.Buffers;
 using CloudShards.Formats;
 
 namespace CloudShards;
 
 /// <summary>Runs the requests of all reads of a checkpoint, a bounded number at a time, and verifies what arrives.</summary>
-internal sealed class RangeScheduler(IShardStore store, int chunkBytes, ShardedCheckpointOptions options) : IDisposable
+internal sealed class RangeScheduler(IShardStore store, int chunkBytes, ShardedCheckpointOptions options)
 {
-    private readonly SemaphoreSlim _requests = new(options.MaxConcurrency);
+    private readonly RequestBudget _budget = new(options.MaxConcurrency, options.MaxBytesInFlight);
+
+    /// <summary>Cuts what is wanted into requests.</summary>
+    public ReadPlanner Planner { get; } = new(chunkBytes, options.MaxRequestBytes, options.MaxGapBytes);
 
     /// <summary>Runs reads, which are enumerated as they are started. The first failure ends the others and is thrown.</summary>
     public async Task RunAsync(IEnumerable<ShardRead> reads, ProgressSum? progress, CancellationToken cancellationToken)
@@ -13,10 +17,10 @@ internal sealed class RangeScheduler(IShardStore store, int chunkBytes, ShardedC
         var parallel = new ParallelOptions { MaxDegreeOfParallelism = options.MaxConcurrency, CancellationToken = cancellationToken };
         await Parallel.ForEachAsync(Plan(reads, progress), parallel, async (request, stop) =>
         {
-            await RunAsync(request.Read, stop).ConfigureAwait(false);
+            await RunAsync(request, stop).ConfigureAwait(false);
             if (request.Run is { } run)
             {
-                progress?.Add(run, request.Read.Destination.Length);
+                progress?.Add(run, request.Destination.Length);
             }
         }).ConfigureAwait(false);
     }
@@ -24,52 +28,51 @@ internal sealed class RangeScheduler(IShardStore store, int chunkBytes, ShardedC
     /// <summary>Runs one read on the caller's thread, request by request.</summary>
     public void Run(ShardedTensor tensor, long offset, Span<byte> destination, CancellationToken cancellationToken)
     {
-        foreach (var range in ReadPlanner.Plan(new(offset, destination.Length), chunkBytes, options.MaxRequestBytes))
+        foreach (var range in Planner.Plan(new ByteRange(offset, destination.Length)))
         {
-            _requests.Wait(cancellationToken);
-            try
-            {
-                Fetch(tensor, range.Offset, destination.Slice((int)(range.Offset - offset), (int)range.Length), cancellationToken);
-            }
-            finally
-            {
-                _requests.Release();
-            }
+            using var turn = _budget.Enter(range.Length, cancellationToken);
+            Fetch(tensor, range.Offset, destination.Slice((int)(range.Offset - offset), (int)range.Length), cancellationToken);
         }
     }
-
-    /// <summary>Frees what bounds the requests; none may be running.</summary>
-    public void Dispose() => _requests.Dispose();
 
     private IEnumerable<Request> Plan(IEnumerable<ShardRead> reads, ProgressSum? progress)
     {
         foreach (var read in reads)
         {
             var run = progress?.Begin(read.Destination.Length);
-            foreach (var range in ReadPlanner.Plan(new(read.Offset, read.Destination.Length), chunkBytes, options.MaxRequestBytes))
+            var slice = read.Slice ?? TensorSlice.Whole(read.Tensor);
+            foreach (var planned in Planner.Plan(slice, new(read.Offset, read.Destination.Length)))
             {
-                var window = read.Destination.Slice((int)(range.Offset - read.Offset), (int)range.Length);
-                yield return new(read with { Offset = range.Offset, Destination = window }, run);
+                yield return new(slice, planned, read.Destination.Slice((int)(planned.Packed.Offset - read.Offset), (int)planned.Packed.Length), run);
             }
         }
     }
 
-    private async ValueTask RunAsync(ShardRead request, CancellationToken cancellationToken)
+    private async ValueTask RunAsync(Request request, CancellationToken cancellationToken)
     {
-        await _requests.WaitAsync(cancellationToken).ConfigureAwait(false);
+        var (slice, planned, destination, _) = request;
+        using var turn = await _budget.EnterAsync(planned.Range.Length, cancellationToken).ConfigureAwait(false);
+        if (planned.IsExact)
+        {
+            await FetchAsync(slice.Tensor, planned.Range.Offset, destination, cancellationToken).ConfigureAwait(false);
+            return;
+        }
+
+        var buffer = ArrayPool<byte>.Shared.Rent((int)planned.Range.Length);
         try
         {
-            await FetchAsync(request, cancellationToken).ConfigureAwait(false);
+            var content = buffer.AsMemory(0, (int)planned.Range.Length);
+            await FetchAsync(slice.Tensor, planned.Range.Offset, content, cancellationToken).ConfigureAwait(false);
+            planned.Pick(slice, content.Span, destination.Span);
         }
         finally
         {
-            _requests.Release();
+            ArrayPool<byte>.Shared.Return(buffer);
         }
     }
 
-    private async ValueTask FetchAsync(ShardRead read, CancellationToken cancellationToken)
+    private async ValueTask FetchAsync(ShardedTensor tensor, long offset, Memory<byte> destination, CancellationToken cancellationToken)
     {
-        var (tensor, offset, destination) = read;
         var blob = StoreLayout.Shard(tensor.Digest);
         await store.ReadAsync(blob, offset, destination, cancellationToken).ConfigureAwait(false);
         var bad = Mismatch(tensor, offset, destination.Span);
@@ -109,5 +112,5 @@ internal sealed class RangeScheduler(IShardStore store, int chunkBytes, ShardedC
         }
     }
 
-    private readonly record struct Request(ShardRead Read, ProgressSum.Run? Run);
+    private readonly record struct Request(TensorSlice Slice, PlannedRequest Planned, Memory<byte> Destination, ProgressSum.Run? Run);
 }

@@ -98,23 +98,39 @@ public sealed class ShardedCheckpoint : IAsyncDisposable
     public Task ReadAsync(string name, Memory<byte> destination, CancellationToken cancellationToken = default) =>
         ReadAllAsync([ShardRead.Whole(this[name], destination)], null, cancellationToken);
 
-    /// <summary>Reads a contiguous part of a tensor, in one request where it fits in one.</summary>
+    /// <summary>
+    /// Reads a part of a tensor. Runs of it that lie close together are read in one request, through a buffer where what lies between them
+    /// is dropped; <see cref="Plan"/> tells how many requests and bytes that takes.
+    /// </summary>
     /// <param name="name">The tensor's name.</param>
     /// <param name="ranges">What to take of each dimension, as <see cref="TensorSlice.Of"/> has it.</param>
-    /// <param name="destination">Where its bytes go; <see cref="TensorSlice.Of"/> says how many.</param>
+    /// <param name="destination">Where its bytes go, row-major and packed; <see cref="TensorSlice.Bytes"/> says how many.</param>
     /// <param name="cancellationToken">Ends the read.</param>
     /// <exception cref="ArgumentException">
-    /// The ranges select no contiguous part of the tensor, or <paramref name="destination"/> has another length than the part.
+    /// The ranges do not fit the tensor, or <paramref name="destination"/> has another length than the part.
     /// </exception>
     /// <inheritdoc cref="ReadAsync"/>
     public Task ReadSliceAsync(
-        string name, ReadOnlySpan<Range> ranges, Memory<byte> destination, CancellationToken cancellationToken = default)
+        string name, ReadOnlySpan<Range> ranges, Memory<byte> destination, CancellationToken cancellationToken = default) =>
+        ReadAllAsync([ShardRead.Whole(TensorSlice.Of(this[name], ranges), destination)], null, cancellationToken);
+
+    /// <summary>What it would cost to read parts of tensors. Asks the store nothing.</summary>
+    /// <param name="slices">The parts; <c>TensorSlice.Of(tensor, [])</c> is all of a tensor.</param>
+    /// <exception cref="ArgumentException">A tensor is not of this checkpoint.</exception>
+    public ReadPlan Plan(params IEnumerable<TensorSlice> slices)
     {
-        var tensor = this[name];
-        var slice = TensorSlice.Of(tensor, ranges);
-        return destination.Length == slice.Bytes.Length
-            ? ReadAllAsync([new(tensor, slice.Bytes.Offset, destination)], null, cancellationToken)
-            : throw Errors.DestinationLength($"{name}{slice.Shape}", slice.Bytes.Length, destination.Length, nameof(destination));
+        ArgumentNullException.ThrowIfNull(slices);
+        var (requests, bytes, wanted) = (0L, 0L, 0L);
+        foreach (var slice in slices)
+        {
+            ThrowUnlessOwn(slice.Tensor, 0, 0);
+            foreach (var request in _scheduler.Planner.Plan(slice, new(0, slice.Bytes)))
+            {
+                (requests, bytes, wanted) = (requests + 1, bytes + request.Range.Length, wanted + request.Packed.Length);
+            }
+        }
+
+        return new(requests, bytes, bytes - wanted);
     }
 
     /// <summary>Reads many runs of bytes, several at once. The first failure ends the others.</summary>
@@ -147,11 +163,7 @@ public sealed class ShardedCheckpoint : IAsyncDisposable
     }
 
     /// <summary>Cancels the reads that are running and returns once none of them touches its destination any more.</summary>
-    public async ValueTask DisposeAsync()
-    {
-        await _running.DisposeAsync().ConfigureAwait(false);
-        _scheduler.Dispose();
-    }
+    public ValueTask DisposeAsync() => _running.DisposeAsync();
 
     private static async ValueTask<Digest> ResolveAsync(IShardStore store, CheckpointReference asked, CancellationToken cancellationToken)
     {
@@ -161,22 +173,23 @@ public sealed class ShardedCheckpoint : IAsyncDisposable
 
     private ShardRead Checked(ShardRead read)
     {
-        ThrowUnlessOwn(read.Tensor, read.Offset, read.Destination.Length);
+        ThrowUnlessOwn(read.Tensor, read.Offset, read.Destination.Length, read.Slice);
         return read;
     }
 
     // A tensor of another checkpoint may have chunks of another size, and its sums would be compared with the wrong bytes.
-    private void ThrowUnlessOwn(ShardedTensor tensor, long offset, long length)
+    private void ThrowUnlessOwn(ShardedTensor tensor, long offset, long length, TensorSlice? slice = null)
     {
         ArgumentNullException.ThrowIfNull(tensor);
-        if (!_tensors.TryGetValue(tensor.Name, out var own) || !ReferenceEquals(own, tensor))
+        if (!_tensors.TryGetValue(tensor.Name, out var own) || !ReferenceEquals(own, tensor)
+            || (slice is not null && !ReferenceEquals(own, slice.Tensor)))
         {
             throw Errors.ForeignTensor(tensor.Name, Reference);
         }
 
-        if (offset < 0 || length > tensor.Bytes - offset)
+        if (offset < 0 || length > (slice?.Bytes ?? tensor.Bytes) - offset)
         {
-            throw Errors.RunBeyondTensor(tensor, offset, length);
+            throw Errors.RunBeyondTensor(tensor, offset, length, slice?.Bytes ?? tensor.Bytes);
         }
     }
 }

@@ -30,6 +30,34 @@ public sealed record ShardedCheckpointOptions
         }
     } = 8 << 20;
 
+    /// <summary>
+    /// Bytes that running requests together may have asked for, over all reads of the checkpoint, at least 1; default 64 MiB. It bounds
+    /// what is taken beside the callers' own memory. A single request may be larger, and then runs alone.
+    /// </summary>
+    public long MaxBytesInFlight
+    {
+        get;
+        init
+        {
+            ArgumentOutOfRangeException.ThrowIfLessThan(value, 1);
+            field = value;
+        }
+    } = 64 << 20;
+
+    /// <summary>
+    /// The most unwanted bytes that are read, and dropped, between two runs of a slice rather than making a request for each; default
+    /// 256 KiB, about what arrives in the time that a request takes. 0 reads no byte that is not wanted.
+    /// </summary>
+    public int MaxGapBytes
+    {
+        get;
+        init
+        {
+            ArgumentOutOfRangeException.ThrowIfNegative(value);
+            field = value;
+        }
+    } = 256 << 10;
+
     /// <summary>What is verified of the bytes that arrive. Default <see cref="ShardVerification.Chunks"/>.</summary>
     public ShardVerification Verification { get; init; } = ShardVerification.Chunks;
 
