@@ -61,6 +61,12 @@ internal static class Errors
         + $"`{StoreLayout.Shard(tensor.Digest)}` is damaged, or something on the way changes bytes. Read without proxies and caches; if it "
         + "stays so, delete the shard and publish the checkpoint again.", StoreLayout.Shard(tensor.Digest), tensor.Name, chunk);
 
+    // Its chunks were right, so to read it again would not help: the sums themselves are wrong.
+    public static ShardCorruptException ShardCorrupt(ShardedTensor tensor, Digest found) => new(
+        $"The tensor `{tensor.Name}` has the digest {found}, expected {tensor.Digest}, although its chunks are what the manifest's sums say: "
+        + $"the shard `{StoreLayout.Shard(tensor.Digest)}` and the manifest were changed. Trust neither; delete the shard and publish the "
+        + "checkpoint again.", StoreLayout.Shard(tensor.Digest), tensor.Name);
+
     public static KeyNotFoundException NoSuchTensor(string name, CheckpointReference checkpoint, IEnumerable<string> names)
     {
         var near = NearNames.Find(name, names);

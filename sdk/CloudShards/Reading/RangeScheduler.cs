@@ -18,6 +18,7 @@ internal sealed class RangeScheduler(IShardStore store, int chunkBytes, ShardedC
         await Parallel.ForEachAsync(Plan(reads, progress), parallel, async (request, stop) =>
         {
             await RunAsync(request, stop).ConfigureAwait(false);
+            request.Pass?.Add(request.Planned.Range.Offset, request.Destination);
             if (request.Run is { } run)
             {
                 progress?.Add(run, request.Destination.Length);
@@ -33,24 +34,42 @@ internal sealed class RangeScheduler(IShardStore store, int chunkBytes, ShardedC
             using var turn = _budget.Enter(range.Length, cancellationToken);
             Fetch(tensor, range.Offset, destination.Slice((int)(range.Offset - offset), (int)range.Length), cancellationToken);
         }
+
+        if (options.Verification == ShardVerification.Digest && destination.Length == tensor.Bytes)
+        {
+            ShardPass.ThrowUnlessWhole(tensor, Digest.Of(destination));
+        }
     }
 
     private IEnumerable<Request> Plan(IEnumerable<ShardRead> reads, ProgressSum? progress)
     {
+        ShardPass? pass = null;
         foreach (var read in reads)
         {
+            pass = PassOf(read, pass);
             var run = progress?.Begin(read.Destination.Length);
             var slice = read.Slice ?? TensorSlice.Whole(read.Tensor);
             foreach (var planned in Planner.Plan(slice, new(read.Offset, read.Destination.Length)))
             {
-                yield return new(slice, planned, read.Destination.Slice((int)(planned.Packed.Offset - read.Offset), (int)planned.Packed.Length), run);
+                yield return new(slice, planned, read.Destination.Slice((int)(planned.Packed.Offset - read.Offset), (int)planned.Packed.Length), pass, run);
             }
         }
     }
 
+    private ShardPass? PassOf(in ShardRead read, ShardPass? current)
+    {
+        if (options.Verification != ShardVerification.Digest || current?.Continues(read) == true)
+        {
+            return current;
+        }
+
+        var next = new ShardPass(read.Tensor);
+        return next.Continues(read) ? next : null;
+    }
+
     private async ValueTask RunAsync(Request request, CancellationToken cancellationToken)
     {
-        var (slice, planned, destination, _) = request;
+        var (slice, planned, destination) = (request.Slice, request.Planned, request.Destination);
         using var turn = await _budget.EnterAsync(planned.Range.Length, cancellationToken).ConfigureAwait(false);
         if (planned.IsExact)
         {
@@ -112,5 +131,6 @@ internal sealed class RangeScheduler(IShardStore store, int chunkBytes, ShardedC
         }
     }
 
-    private readonly record struct Request(TensorSlice Slice, PlannedRequest Planned, Memory<byte> Destination, ProgressSum.Run? Run);
+    private readonly record struct Request(
+        TensorSlice Slice, PlannedRequest Planned, Memory<byte> Destination, ShardPass? Pass, ProgressSum.Run? Run);
 }

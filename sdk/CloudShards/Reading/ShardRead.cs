@@ -38,4 +38,9 @@ public readonly record struct ShardRead(ShardedTensor Tensor, long Offset, Memor
 /// <param name="BytesRead">Bytes that have arrived and been verified.</param>
 /// <param name="BytesTotal">All bytes to read, or null where the runs are not known beforehand.</param>
 /// <param name="RunsRead">Runs (<see cref="ShardRead"/>) of which every byte has arrived.</param>
-public readonly record struct ShardProgress(long BytesRead, long? BytesTotal, int RunsRead);
+/// <param name="Elapsed">Time since the reads began.</param>
+public readonly record struct ShardProgress(long BytesRead, long? BytesTotal, int RunsRead, TimeSpan Elapsed)
+{
+    /// <summary>The rate so far; 0 where no time has passed.</summary>
+    public double BytesPerSecond => Elapsed > TimeSpan.Zero ? BytesRead / Elapsed.TotalSeconds : 0;
+}

@@ -14,6 +14,7 @@ public sealed class ShardedCheckpoint : IAsyncDisposable
     private readonly Dictionary<string, ShardedTensor> _tensors;
     private readonly RangeScheduler _scheduler;
     private readonly RunningReads _running = new();
+    private readonly TimeProvider _time;
 
     private ShardedCheckpoint(IShardStore store, CheckpointReference reference, ShardManifest manifest, ShardedCheckpointOptions options)
     {
@@ -21,6 +22,7 @@ public sealed class ShardedCheckpoint : IAsyncDisposable
         Manifest = manifest;
         _tensors = manifest.Tensors.ToDictionary(tensor => tensor.Name, StringComparer.Ordinal);
         _scheduler = new(store, manifest.ChunkBytes, options);
+        _time = options.TimeProvider;
     }
 
     /// <summary>The checkpoint's name and its manifest's digest: what this object reads, whatever becomes of tags.</summary>
@@ -145,7 +147,7 @@ public sealed class ShardedCheckpoint : IAsyncDisposable
         ArgumentNullException.ThrowIfNull(reads);
         using var lease = _running.Begin(this, cancellationToken);
         var total = reads is IReadOnlyCollection<ShardRead> known ? known.Sum(read => (long)read.Destination.Length) : (long?)null;
-        var sum = progress is null ? null : new ProgressSum(progress, total);
+        var sum = progress is null ? null : new ProgressSum(progress, total, _time);
         await _scheduler.RunAsync(reads.Select(Checked), sum, lease.Token).ConfigureAwait(false);
     }
 

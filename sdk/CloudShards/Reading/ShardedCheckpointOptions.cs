@@ -61,6 +61,9 @@ public sealed record ShardedCheckpointOptions
     /// <summary>What is verified of the bytes that arrive. Default <see cref="ShardVerification.Chunks"/>.</summary>
     public ShardVerification Verification { get; init; } = ShardVerification.Chunks;
 
+    /// <summary>The clock of rates and of waits between attempts. Default the system's.</summary>
+    public TimeProvider TimeProvider { get; init; } = TimeProvider.System;
+
     /// <summary>Bounds on what the manifest may ask of its reader.</summary>
     public CheckpointLimits Limits { get; init; } = CheckpointLimits.Default;
 }
@@ -73,4 +76,10 @@ public enum ShardVerification
 
     /// <summary>Lengths alone.</summary>
     None,
+
+    /// <summary>
+    /// As <see cref="Chunks"/>, and the SHA-256 of every shard that one call reads whole, by one read or by reads that follow each other.
+    /// Shards are hashed side by side while others are read, but one alone takes as long as its hash.
+    /// </summary>
+    Digest,
 }
