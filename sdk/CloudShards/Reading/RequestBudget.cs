@@ -2,7 +2,8 @@ namespace CloudShards;
 
 /// <summary>
 /// Lets requests in while their number and their bytes stay within bounds; the others wait, first come, first served. A request that is
-/// larger than all of the bytes is let in alone.
+/// larger than all of the bytes is let in alone. Where the service is asked too much, the bound on the number is halved, and then grows
+/// again by one for as many requests as it lets in at once.
 /// </summary>
 internal sealed class RequestBudget(int maxRequests, long maxBytes)
 {
@@ -10,6 +11,36 @@ internal sealed class RequestBudget(int maxRequests, long maxBytes)
     private readonly LinkedList<Waiter> _waiting = [];
     private int _requests;
     private long _bytes;
+    private double _limit = maxRequests;
+    private int _round;
+
+    /// <summary>Counts the halvings, so that requests which ran beside each other halve the bound once.</summary>
+    public int Round => Volatile.Read(ref _round);
+
+    /// <summary>Takes note of a refusal of a request that began in a round; the requests that may now run at once.</summary>
+    public int Narrow(int round)
+    {
+        lock (_turn)
+        {
+            if (round == _round)
+            {
+                _limit = Math.Max(1, _limit / 2);
+                _round++;
+            }
+
+            return (int)_limit;
+        }
+    }
+
+    /// <summary>Takes note of a request that went well.</summary>
+    public void Widen()
+    {
+        lock (_turn)
+        {
+            _limit = Math.Min(maxRequests, _limit + (1 / _limit));
+            Admit();
+        }
+    }
 
     /// <summary>Waits until a request of so many bytes may run; disposing the result ends it.</summary>
     public async ValueTask<Lease> EnterAsync(long bytes, CancellationToken cancellationToken)
@@ -101,7 +132,7 @@ internal sealed class RequestBudget(int maxRequests, long maxBytes)
         }
     }
 
-    private bool Fits(long bytes) => _requests == 0 || (_requests < maxRequests && _bytes + bytes <= maxBytes);
+    private bool Fits(long bytes) => _requests == 0 || (_requests < (int)_limit && _bytes + bytes <= maxBytes);
 
     private void Count(long bytes) => (_requests, _bytes) = (_requests + 1, _bytes + bytes);
 

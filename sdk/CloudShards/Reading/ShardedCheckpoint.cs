@@ -14,6 +14,7 @@ public sealed class ShardedCheckpoint : IAsyncDisposable
     private readonly Dictionary<string, ShardedTensor> _tensors;
     private readonly RangeScheduler _scheduler;
     private readonly RunningReads _running = new();
+    private readonly ReadTelemetry _telemetry;
     private readonly TimeProvider _time;
 
     private ShardedCheckpoint(IShardStore store, CheckpointReference reference, ShardManifest manifest, ShardedCheckpointOptions options)
@@ -21,7 +22,8 @@ public sealed class ShardedCheckpoint : IAsyncDisposable
         Reference = reference;
         Manifest = manifest;
         _tensors = manifest.Tensors.ToDictionary(tensor => tensor.Name, StringComparer.Ordinal);
-        _scheduler = new(store, manifest.ChunkBytes, options);
+        _telemetry = new(reference.Name, options.Logger);
+        _scheduler = new(store, manifest.ChunkBytes, options, _telemetry);
         _time = options.TimeProvider;
     }
 
@@ -67,6 +69,7 @@ public sealed class ShardedCheckpoint : IAsyncDisposable
         ArgumentNullException.ThrowIfNull(store);
         options ??= new();
         var asked = CheckpointReference.Parse(reference);
+        using var activity = new ReadTelemetry(asked.Name, options.Logger).Begin("Open");
         var digest = asked.Digest ?? await ResolveAsync(store, asked, cancellationToken).ConfigureAwait(false);
         var blob = StoreLayout.Manifest(asked.Name, digest);
         var document = await store.TryReadDocumentAsync(blob, options.Limits.MaxManifestBytes, cancellationToken).ConfigureAwait(false)
@@ -146,6 +149,7 @@ public sealed class ShardedCheckpoint : IAsyncDisposable
     {
         ArgumentNullException.ThrowIfNull(reads);
         using var lease = _running.Begin(this, cancellationToken);
+        using var activity = _telemetry.Begin("Read");
         var total = reads is IReadOnlyCollection<ShardRead> known ? known.Sum(read => (long)read.Destination.Length) : (long?)null;
         var sum = progress is null ? null : new ProgressSum(progress, total, _time);
         await _scheduler.RunAsync(reads.Select(Checked), sum, lease.Token).ConfigureAwait(false);

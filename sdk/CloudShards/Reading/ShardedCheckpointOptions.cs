@@ -1,4 +1,6 @@
 using CloudShards.Formats;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace CloudShards;
 
@@ -60,6 +62,29 @@ public sealed record ShardedCheckpointOptions
 
     /// <summary>What is verified of the bytes that arrive. Default <see cref="ShardVerification.Chunks"/>.</summary>
     public ShardVerification Verification { get; init; } = ShardVerification.Chunks;
+
+    /// <summary>
+    /// A folder on this machine in which shards that were read whole and verified are kept, by digest, so that they are read from there
+    /// next time, by any process that names the folder. Null, the default: none. It need not exist, and no failure of it fails a read.
+    /// </summary>
+    public string? CacheFolder { get; init; }
+
+    /// <summary>
+    /// Bytes that the files of <see cref="CacheFolder"/> may have together, those being written included, at least 1; default 64 GiB.
+    /// Where there is no room, the shards that were not used for longest are deleted, whoever wrote them.
+    /// </summary>
+    public long CacheMaxBytes
+    {
+        get;
+        init
+        {
+            ArgumentOutOfRangeException.ThrowIfLessThan(value, 1);
+            field = value;
+        }
+    } = 64L << 30;
+
+    /// <summary>Told what a person should know: damaged chunks, a service that is asked too much, a cache that fails. Default nobody.</summary>
+    public ILogger Logger { get; init; } = NullLogger.Instance;
 
     /// <summary>The clock of rates and of waits between attempts. Default the system's.</summary>
     public TimeProvider TimeProvider { get; init; } = TimeProvider.System;

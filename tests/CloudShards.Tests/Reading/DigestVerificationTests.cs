@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using System.IO.Hashing;
 using CloudShards.Formats;
 
@@ -75,6 +74,19 @@ public sealed class DigestVerificationTests : IAsyncLifetime
         Assert.Equal(Content[50..], read);
     }
 
-    private Task<ShardedCheckpoint> OpenAsync(ShardVerification verification) =>
-        ShardedCheckpoint.OpenFromAsync(_stored.Folder, _forged, new() { Verification = verification, MaxRequestBytes = 100 }, Token);
+    [Theory]
+    [InlineData("a", 0)]
+    [InlineData("b", 1)]
+    public async Task AShardOfAnotherDigestIsNotCached(string name, int cached)
+    {
+        using var cache = new TemporaryFolder();
+        await using var checkpoint = await OpenAsync(ShardVerification.Digest, cache.Path);
+
+        await Record.ExceptionAsync(() => checkpoint.ReadAsync(name, new byte[1_050], Token));
+
+        Assert.Equal(cached, Directory.GetFiles(cache.Path, "*", SearchOption.AllDirectories).Count(file => Path.GetFileName(file) != ".lock"));
+    }
+
+    private Task<ShardedCheckpoint> OpenAsync(ShardVerification verification, string? cacheFolder = null) => ShardedCheckpoint.OpenFromAsync(
+        _stored.Folder, _forged, new() { Verification = verification, MaxRequestBytes = 100, CacheFolder = cacheFolder }, Token);
 }

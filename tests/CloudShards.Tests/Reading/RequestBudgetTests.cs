@@ -36,6 +36,33 @@ public sealed class RequestBudgetTests
     }
 
     [Fact]
+    public async Task ARefusalHalvesTheRequestsAtOnceAndSuccessesBringThemBack()
+    {
+        var budget = new RequestBudget(8, 100);
+        var round = budget.Round;
+        Assert.Equal([4, 4, 2, 1, 1], new[] { budget.Narrow(round), budget.Narrow(round), budget.Narrow(1), budget.Narrow(2), budget.Narrow(3) });
+        var only = await budget.EnterAsync(1, Token);
+        var next = budget.EnterAsync(1, Token);
+        Assert.False(next.IsCompleted);
+
+        budget.Widen();
+        var second = await next;
+        var third = budget.EnterAsync(1, Token);
+        Assert.False(third.IsCompleted);
+        only.Dispose();
+        second.Dispose();
+        (await third).Dispose();
+        for (var i = 0; i < 100; i++)
+        {
+            budget.Widen();
+        }
+
+        var all = await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => budget.EnterAsync(1, Token).AsTask()));
+        Assert.False(budget.EnterAsync(1, Token).AsTask().IsCompleted);
+        Assert.Equal(8, all.Length);
+    }
+
+    [Fact]
     public async Task WhoStopsWaitingIsInNobodysWay()
     {
         var budget = new RequestBudget(2, 100);
