@@ -122,5 +122,29 @@ internal static class Errors
     public static InvalidOperationException TagContended(CheckpointReference tag, int attempts) => new(
         $"`{tag}` could not be moved: others moved it meanwhile, {attempts} times in a row. Try again.");
 
+    public static UnauthorizedAccessException NotAllowed(string what, RequestFailedException inner) => new(
+        $"The service did not let this program read {what} (status {inner.Status}, {inner.ErrorCode ?? "no code"}). Give its identity the role "
+        + "Storage Blob Data Reader on the container, or use a SAS that allows reading and has not expired; a new role takes minutes to work.", inner);
+
+    public static string NoStore =>
+        $"It is not said where the shards are. Set exactly one of `{nameof(CloudShardsSettings.Container)}`, `{nameof(CloudShardsSettings.ConnectionString)}` "
+        + $"and `{nameof(CloudShardsSettings.Folder)}`.";
+
+    public static string TwoStores =>
+        $"The program brings a store, and its configuration names another. Leave `{nameof(CloudShardsSettings.Container)}`, "
+        + $"`{nameof(CloudShardsSettings.ConnectionString)}` and `{nameof(CloudShardsSettings.Folder)}` out.";
+
+    public static string NoCheckpoints =>
+        $"No checkpoint is named. Set `{nameof(CloudShardsSettings.Checkpoints)}`, as in {{\"{nameof(CloudShardsSettings.Checkpoints)}\": {{\"chat\": \"llama-3-8b:prod\"}}}}.";
+
+    public static string BadCheckpointSetting(string name, string reason) =>
+        $"`{nameof(CloudShardsSettings.Checkpoints)}:{name}` is no reference: {reason}";
+
+    public static string SettingTooSmall(string name, long value, long least) => $"`{name}` is {value:N0}, expected at least {least:N0}.";
+
+    public static KeyNotFoundException NoCheckpointSetting(string name, IEnumerable<string> names) => new(
+        $"The configuration names no checkpoint `{name}`, but {string.Join(", ", names.Select(known => $"`{known}`"))}. Add it to "
+        + $"`{nameof(CloudShardsSettings.Checkpoints)}`.");
+
     private static string Header(Response response, string name) => response.Headers.TryGetValue(name, out var value) ? value : "none";
 }

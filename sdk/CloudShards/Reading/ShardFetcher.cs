@@ -77,13 +77,25 @@ internal sealed class ShardFetcher(
                 telemetry.Throttled(blob, e.Status, limit, delay);
                 await Task.Delay(delay, options.TimeProvider, cancellationToken).ConfigureAwait(false);
             }
+            catch (RequestFailedException e) when (e.Status is 401 or 403)
+            {
+                throw Errors.NotAllowed($"`{blob}`", e);
+            }
         }
     }
 
     private void Ask(string blob, long offset, Span<byte> destination, CancellationToken cancellationToken)
     {
         telemetry.Request();
-        store.Read(blob, offset, destination, cancellationToken);
+        try
+        {
+            store.Read(blob, offset, destination, cancellationToken);
+        }
+        catch (RequestFailedException e) when (e.Status is 401 or 403)
+        {
+            throw Errors.NotAllowed($"`{blob}`", e);
+        }
+
         telemetry.Arrived(destination.Length);
     }
 

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Diagnostics.CodeAnalysis;
+using Azure;
 using Azure.Storage.Blobs;
 using CloudShards.Formats;
 
@@ -49,6 +50,7 @@ public sealed class ShardedCheckpoint : IAsyncDisposable
     /// <exception cref="FormatException"><paramref name="reference"/> is not a reference.</exception>
     /// <exception cref="CheckpointNotFoundException">There is no such checkpoint or tag.</exception>
     /// <exception cref="ShardCorruptException">The manifest is not what its digest says.</exception>
+    /// <exception cref="UnauthorizedAccessException">The service does not let this program read.</exception>
     /// <exception cref="CheckpointFormatException">The tag or the manifest is not in a format that this version reads.</exception>
     public static Task<ShardedCheckpoint> OpenAsync(
         BlobContainerClient container,
@@ -70,17 +72,49 @@ public sealed class ShardedCheckpoint : IAsyncDisposable
         options ??= new();
         var asked = CheckpointReference.Parse(reference);
         using var activity = new ReadTelemetry(asked.Name, options.Logger).Begin("Open");
-        var digest = asked.Digest ?? await ResolveAsync(store, asked, cancellationToken).ConfigureAwait(false);
-        var blob = StoreLayout.Manifest(asked.Name, digest);
-        var document = await store.TryReadDocumentAsync(blob, options.Limits.MaxManifestBytes, cancellationToken).ConfigureAwait(false)
-            ?? throw Errors.NoSuchManifest(asked, digest);
-        if (Digest.Of(document.Content.Span) is var found && found != digest)
+        try
         {
-            throw Errors.ManifestCorrupt(blob, digest, found);
-        }
+            var digest = await DigestOfAsync(store, asked, cancellationToken).ConfigureAwait(false);
+            var blob = StoreLayout.Manifest(asked.Name, digest);
+            var document = await store.TryReadDocumentAsync(blob, options.Limits.MaxManifestBytes, cancellationToken).ConfigureAwait(false)
+                ?? throw Errors.NoSuchManifest(asked, digest);
+            if (Digest.Of(document.Content.Span) is var found && found != digest)
+            {
+                throw Errors.ManifestCorrupt(blob, digest, found);
+            }
 
-        var manifest = ShardManifest.Parse(document.Content.Span, options.Limits);
-        return new(store, CheckpointReference.ForDigest(asked.Name, digest), manifest, options);
+            var manifest = ShardManifest.Parse(document.Content.Span, options.Limits);
+            return new(store, CheckpointReference.ForDigest(asked.Name, digest), manifest, options);
+        }
+        catch (RequestFailedException e) when (e.Status is 401 or 403)
+        {
+            throw Errors.NotAllowed($"`{asked}`", e);
+        }
+    }
+
+    /// <summary>
+    /// The manifest that a reference names now, by its digest: one small request for a tag, none for a digest. Where it is another than
+    /// <see cref="Reference"/>, the tag has moved.
+    /// </summary>
+    /// <param name="store">The store.</param>
+    /// <param name="reference"><c>name</c> (its tag <c>latest</c>), <c>name:tag</c> or <c>name@sha256:…</c>.</param>
+    /// <param name="cancellationToken">Ends the request.</param>
+    /// <exception cref="FormatException"><paramref name="reference"/> is not a reference.</exception>
+    /// <exception cref="CheckpointNotFoundException">There is no such checkpoint or tag.</exception>
+    /// <exception cref="UnauthorizedAccessException">The service does not let this program read.</exception>
+    /// <exception cref="CheckpointFormatException">The tag is not in a format that this version reads.</exception>
+    public static async Task<CheckpointReference> ResolveAsync(IShardStore store, string reference, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(store);
+        var asked = CheckpointReference.Parse(reference);
+        try
+        {
+            return CheckpointReference.ForDigest(asked.Name, await DigestOfAsync(store, asked, cancellationToken).ConfigureAwait(false));
+        }
+        catch (RequestFailedException e) when (e.Status is 401 or 403)
+        {
+            throw Errors.NotAllowed($"`{asked}`", e);
+        }
     }
 
     /// <summary>Finds the tensor with a name.</summary>
@@ -97,6 +131,7 @@ public sealed class ShardedCheckpoint : IAsyncDisposable
     /// <exception cref="ArgumentException"><paramref name="destination"/> has another length.</exception>
     /// <exception cref="ShardNotFoundException">The shard is gone.</exception>
     /// <exception cref="ShardCorruptException">The shard's bytes are not what its chunk sums say.</exception>
+    /// <exception cref="UnauthorizedAccessException">The service does not let this program read.</exception>
     /// <exception cref="InvalidDataException">The server's answer is not what was asked for.</exception>
     /// <exception cref="ObjectDisposedException">The checkpoint was disposed.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled, or the checkpoint disposed meanwhile.</exception>
@@ -171,8 +206,13 @@ public sealed class ShardedCheckpoint : IAsyncDisposable
     /// <summary>Cancels the reads that are running and returns once none of them touches its destination any more.</summary>
     public ValueTask DisposeAsync() => _running.DisposeAsync();
 
-    private static async ValueTask<Digest> ResolveAsync(IShardStore store, CheckpointReference asked, CancellationToken cancellationToken)
+    private static async ValueTask<Digest> DigestOfAsync(IShardStore store, CheckpointReference asked, CancellationToken cancellationToken)
     {
+        if (asked.Digest is { } digest)
+        {
+            return digest;
+        }
+
         var tag = await CheckpointTags.TryReadAsync(store, asked, cancellationToken).ConfigureAwait(false) ?? throw Errors.NoSuchTag(asked);
         return tag.Tag.Digest;
     }

@@ -53,7 +53,6 @@ public sealed class ThrottlingTests : IAsyncLifetime
     }
 
     [Theory]
-    [InlineData(403)]
     [InlineData(404)]
     [InlineData(500)]
     public async Task AnotherRefusalIsNotRepeated(int status)
