@@ -38,7 +38,7 @@ public static class CloudShardsRegistration
     /// <param name="name">The check's name.</param>
     /// <param name="failureStatus">What to report where one is not; null for unhealthy.</param>
     /// <param name="tags">The check's tags.</param>
-    public static IHealthChecksBuilder AddCloudShards(
+    public static IHealthChecksBuilder AddCheckpoints(
         this IHealthChecksBuilder builder, string name = "cloudshards", HealthStatus? failureStatus = null, IEnumerable<string>? tags = null)
     {
         ArgumentNullException.ThrowIfNull(builder);

@@ -110,7 +110,7 @@ public sealed class RegistrationTests : IAsyncLifetime
         var builder = Microsoft.Extensions.Hosting.Host.CreateEmptyApplicationBuilder(null);
         builder.Configuration.AddInMemoryCollection(settings.Select(setting => KeyValuePair.Create($"CloudShards:{setting.Key}", (string?)setting.Value)));
         builder.Services.AddCloudShards(builder.Configuration.GetSection("CloudShards"), store);
-        builder.Services.AddHealthChecks().AddCloudShards();
+        builder.Services.AddHealthChecks().AddCheckpoints();
         return builder.Build();
     }
 }
