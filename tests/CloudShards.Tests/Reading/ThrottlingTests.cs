@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Net;
 using Azure;
 
@@ -88,16 +87,4 @@ public sealed class ThrottlingTests : IAsyncLifetime
     }
 
     private Task<ShardedCheckpoint> OpenAsync() => _stored.OpenAsync(new() { MaxRequestBytes = 1_000, TimeProvider = _time, Logger = _log });
-
-    /// <summary>A clock whose waits end at once, and are noted.</summary>
-    private sealed class ImpatientTime : TimeProvider
-    {
-        public ConcurrentQueue<TimeSpan> Waits { get; } = [];
-
-        public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
-        {
-            Waits.Enqueue(dueTime);
-            return System.CreateTimer(callback, state, TimeSpan.Zero, Timeout.InfiniteTimeSpan);
-        }
-    }
 }
