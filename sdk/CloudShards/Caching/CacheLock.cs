@@ -9,7 +9,7 @@ namespace CloudShards;
 /// </summary>
 internal sealed class CacheLock : IDisposable
 {
-    private const int MaxPolls = 5_000;
+    private const int MaxPolls = 1_000;
     private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(2);
 
     private readonly SafeFileHandle _file;
@@ -24,8 +24,11 @@ internal sealed class CacheLock : IDisposable
     /// <summary>Bytes of all files of the cache, as its writers noted them; written back when the turn ends.</summary>
     public long CachedBytes { get; set; }
 
-    /// <summary>Waits for the turn, at most some seconds: who has it needs it for the moment of a rename, or of a walk through the folder.</summary>
-    /// <exception cref="IOException">The file cannot be opened, or others did not let go of it.</exception>
+    /// <summary>
+    /// Waits for the turn, at most two seconds or a little more: who has it needs it for the moment of a rename, or of a walk through the
+    /// folder.
+    /// </summary>
+    /// <exception cref="IOException">The file cannot be opened, or others did not let go of it; <see cref="IsHeld"/> tells.</exception>
     public static CacheLock Take(string path, CancellationToken cancellationToken)
     {
         for (var polls = 0; ; polls++)

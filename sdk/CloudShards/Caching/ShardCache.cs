@@ -17,6 +17,7 @@ internal sealed class ShardCache(string folder, long maxBytes, TimeProvider time
     private readonly Lock _turn = new();
     private readonly HashSet<Digest> _filling = [];
     private bool _isCounted;
+    private bool _isStuck;
 
     private string Incoming => Path.Combine(_folder, "incoming");
 
@@ -69,11 +70,13 @@ internal sealed class ShardCache(string folder, long maxBytes, TimeProvider time
         {
             lock (_turn)
             {
-                return _filling.Contains(tensor.Digest) ? null : Begin(tensor, cancellationToken);
+                return _isStuck || _filling.Contains(tensor.Digest) ? null : Begin(tensor, cancellationToken);
             }
         }
         catch (Exception e) when (IsFailure(e))
         {
+            // A process that was stopped in its turn must not cost two seconds for every shard.
+            _isStuck |= e is IOException held && CacheLock.IsHeld(held);
             telemetry.CacheFailed(_folder, e);
             return null;
         }
@@ -231,9 +234,18 @@ internal sealed class ShardCache(string folder, long maxBytes, TimeProvider time
     private void Touch(SafeFileHandle file, string path)
     {
         var now = time.GetUtcNow().UtcDateTime;
-        if (now - File.GetLastWriteTimeUtc(file) > TouchInterval)
+        if (now - File.GetLastWriteTimeUtc(file) <= TouchInterval)
+        {
+            return;
+        }
+
+        try
         {
             File.SetLastWriteTimeUtc(path, now);
+        }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        {
+            // Another process made room meanwhile; what is open can be read all the same.
         }
     }
 
