@@ -12,7 +12,7 @@ internal sealed class LoadProgress(IProgress<ShardProgress> progress, long bytes
     /// <inheritdoc/>
     public void Report(ShardProgress value)
     {
-        _last = new(_before.BytesRead + value.BytesRead, bytesTotal, _before.RunsRead + value.RunsRead);
+        _last = new(_before.BytesRead + value.BytesRead, bytesTotal, _before.RunsRead + value.RunsRead, _before.Elapsed + value.Elapsed);
         progress.Report(_last);
     }
 }

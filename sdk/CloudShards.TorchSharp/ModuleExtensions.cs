@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Azure.Storage.Blobs;
 using CloudShards.Formats;
 using static TorchSharp.torch;
@@ -39,20 +40,47 @@ public static class ModuleExtensions
     {
         ArgumentNullException.ThrowIfNull(module);
         ArgumentNullException.ThrowIfNull(checkpoint);
-        options ??= new();
-        var plan = LoadPlan.Create(module.state_dict(), checkpoint.Tensors, options.Prefix);
-        var missing = options.AllowMissing ? [] : plan.Missing;
-        var unexpected = options.AllowUnexpected ? [] : plan.Unexpected;
-        if (!(missing.IsEmpty && unexpected.IsEmpty && plan.Mismatched.IsEmpty))
-        {
-            throw Errors.StateDictMismatch(checkpoint.Reference.ToString(), missing, unexpected, plan.Mismatched);
-        }
-
-        var total = progress is null ? null : new LoadProgress(progress, plan.Tensors.Sum(tensor => tensor.Source.Bytes));
-        await LoadInPlaceAsync(plan, checkpoint, total, cancellationToken).ConfigureAwait(false);
-        await LoadStagedAsync(plan, checkpoint, total, cancellationToken).ConfigureAwait(false);
+        var plan = PlanOf(module, checkpoint, options ?? new());
+        await LoadAsync(plan.Tensors, checkpoint, progress, cancellationToken).ConfigureAwait(false);
         GC.KeepAlive(module);
         return new(plan.Missing, plan.Unexpected);
+    }
+
+    /// <summary>
+    /// Moves a module to another version of its checkpoint. Only tensors whose digests differ from those of the version that
+    /// <paramref name="current"/> was loaded from are read; the others are copied from it in memory. So a service can make the next module
+    /// while the current one answers, and then exchange them. Where both are one module, it is changed in place, and must not be used
+    /// meanwhile.
+    /// </summary>
+    /// <param name="module">The module to load. It must be neither used nor disposed of until the task has ended.</param>
+    /// <param name="checkpoint">The version that it is to have.</param>
+    /// <param name="current">The module that was loaded before, and has not been changed since; it may be in use.</param>
+    /// <param name="loaded">The manifest of the version that <paramref name="current"/> has.</param>
+    /// <param name="options">What may differ, and which of the checkpoint's tensors are meant; as when <paramref name="current"/> was loaded.</param>
+    /// <param name="progress">Is told of what has arrived.</param>
+    /// <param name="cancellationToken">Ends the reads.</param>
+    /// <returns>What was read and what was kept.</returns>
+    /// <exception cref="StateDictMismatchException">Names, dtypes or shapes differ. Nothing has been changed.</exception>
+    /// <remarks>One that fails later, or is cancelled, leaves some tensors of <paramref name="module"/> loaded and others not.</remarks>
+    public static async Task<ModuleRefreshResult> RefreshShardsAsync(
+        this nn.Module module,
+        ShardedCheckpoint checkpoint,
+        nn.Module current,
+        ShardManifest loaded,
+        ModuleLoadOptions? options = null,
+        IProgress<ShardProgress>? progress = null,
+        CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(module);
+        ArgumentNullException.ThrowIfNull(checkpoint);
+        ArgumentNullException.ThrowIfNull(current);
+        ArgumentNullException.ThrowIfNull(loaded);
+        var plan = RefreshPlan.Create(PlanOf(module, checkpoint, options ?? new()).Tensors, current.state_dict(), loaded);
+        await LoadAsync(plan.Changed, checkpoint, progress, cancellationToken).ConfigureAwait(false);
+        plan.CopyKept();
+        GC.KeepAlive(module);
+        GC.KeepAlive(current);
+        return new(plan.Changed.Length, plan.Changed.Sum(tensor => tensor.Source.Bytes), plan.Kept.Length);
     }
 
     /// <summary>
@@ -100,11 +128,29 @@ public static class ModuleExtensions
         return await writer.PublishAsync(tag, cancellationToken).ConfigureAwait(false);
     }
 
+    private static LoadPlan PlanOf(nn.Module module, ShardedCheckpoint checkpoint, ModuleLoadOptions options)
+    {
+        var plan = LoadPlan.Create(module.state_dict(), checkpoint.Tensors, options.Prefix);
+        var missing = options.AllowMissing ? [] : plan.Missing;
+        var unexpected = options.AllowUnexpected ? [] : plan.Unexpected;
+        return missing.IsEmpty && unexpected.IsEmpty && plan.Mismatched.IsEmpty
+            ? plan
+            : throw Errors.StateDictMismatch(checkpoint.Reference.ToString(), missing, unexpected, plan.Mismatched);
+    }
+
+    private static async Task LoadAsync(
+        ImmutableArray<PlannedTensor> tensors, ShardedCheckpoint checkpoint, IProgress<ShardProgress>? progress, CancellationToken cancellationToken)
+    {
+        var total = progress is null ? null : new LoadProgress(progress, tensors.Sum(tensor => tensor.Source.Bytes));
+        await LoadInPlaceAsync(tensors, checkpoint, total, cancellationToken).ConfigureAwait(false);
+        await LoadStagedAsync(tensors, checkpoint, total, cancellationToken).ConfigureAwait(false);
+    }
+
     private static Task LoadInPlaceAsync(
-        LoadPlan plan, ShardedCheckpoint checkpoint, IProgress<ShardProgress>? progress, CancellationToken cancellationToken)
+        ImmutableArray<PlannedTensor> tensors, ShardedCheckpoint checkpoint, IProgress<ShardProgress>? progress, CancellationToken cancellationToken)
     {
         var reads =
-            from tensor in plan.Tensors
+            from tensor in tensors
             where TensorMemory.IsShardLike(tensor.Target)
             from window in TensorMemory.Windows(tensor.Target, checkpoint.WindowBytes())
             select new ShardRead(tensor.Source, window.Offset, window.Memory);
@@ -112,10 +158,10 @@ public static class ModuleExtensions
     }
 
     private static async Task LoadStagedAsync(
-        LoadPlan plan, ShardedCheckpoint checkpoint, LoadProgress? progress, CancellationToken cancellationToken)
+        ImmutableArray<PlannedTensor> tensors, ShardedCheckpoint checkpoint, LoadProgress? progress, CancellationToken cancellationToken)
     {
-        var tensors = plan.Tensors.Where(tensor => !TensorMemory.IsShardLike(tensor.Target));
-        foreach (var batch in StagedRun.Batches(tensors, checkpoint.Manifest.ChunkBytes, StagingBytes))
+        var staged = tensors.Where(tensor => !TensorMemory.IsShardLike(tensor.Target));
+        foreach (var batch in StagedRun.Batches(staged, checkpoint.Manifest.ChunkBytes, StagingBytes))
         {
             progress?.BeginNext();
             var staging = batch.Select(run => run.Stage()).ToList();

@@ -22,3 +22,9 @@ public sealed record ModuleLoadOptions
 /// <param name="Missing">The module's tensors that the checkpoint lacks, by the module's names.</param>
 /// <param name="Unexpected">The checkpoint's tensors, under the prefix, that the module lacks, by the checkpoint's names.</param>
 public sealed record ModuleLoadResult(ImmutableArray<string> Missing, ImmutableArray<string> Unexpected);
+
+/// <summary>What it took to move a module to another version of its checkpoint.</summary>
+/// <param name="TensorsRead">Tensors that differ between the versions and were read; tied ones count once.</param>
+/// <param name="BytesRead">Their bytes.</param>
+/// <param name="TensorsKept">Tensors that are the same in both and were not read.</param>
+public sealed record ModuleRefreshResult(int TensorsRead, long BytesRead, int TensorsKept);

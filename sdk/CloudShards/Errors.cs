@@ -61,6 +61,12 @@ internal static class Errors
         + $"`{StoreLayout.Shard(tensor.Digest)}` is damaged, or something on the way changes bytes. Read without proxies and caches; if it "
         + "stays so, delete the shard and publish the checkpoint again.", StoreLayout.Shard(tensor.Digest), tensor.Name, chunk);
 
+    // Its chunks were right, so to read it again would not help: the sums themselves are wrong.
+    public static ShardCorruptException ShardCorrupt(ShardedTensor tensor, Digest found) => new(
+        $"The tensor `{tensor.Name}` has the digest {found}, expected {tensor.Digest}, although its chunks are what the manifest's sums say: "
+        + $"the shard `{StoreLayout.Shard(tensor.Digest)}` and the manifest were changed. Trust neither; delete the shard and publish the "
+        + "checkpoint again.", StoreLayout.Shard(tensor.Digest), tensor.Name);
+
     public static KeyNotFoundException NoSuchTensor(string name, CheckpointReference checkpoint, IEnumerable<string> names)
     {
         var near = NearNames.Find(name, names);
@@ -71,8 +77,8 @@ internal static class Errors
     public static ArgumentException ForeignTensor(string tensor, CheckpointReference checkpoint) => new(
         $"The tensor `{tensor}` is not one of `{checkpoint}`. Take it from that checkpoint's `Tensors`.");
 
-    public static ArgumentException RunBeyondTensor(ShardedTensor tensor, long offset, long length) => new(
-        $"{length:N0} bytes from byte {offset:N0} on do not lie in the tensor `{tensor.Name}`, which has {tensor.Bytes:N0}.");
+    public static ArgumentException RunBeyondTensor(ShardedTensor tensor, long offset, long length, long bytes) => new(
+        $"{length:N0} bytes from byte {offset:N0} on do not lie in the tensor `{tensor.Name}`, or the part of it, which has {bytes:N0}.");
 
     public static ArgumentException DestinationLength(string tensor, long expected, long found, string parameter) => new(
         $"The destination for `{tensor}` has {found:N0} bytes, expected {expected:N0}.", parameter);
@@ -83,12 +89,8 @@ internal static class Errors
     public static ArgumentOutOfRangeException RangeBeyondDimension(string tensor, Range range, int dimension, long size) => new(
         nameof(range), $"The range {range} does not lie in dimension {dimension} of the tensor `{tensor}`, which has the size {size:N0}.");
 
-    public static ArgumentException NotOneRun(string tensor, TensorShape shape, ReadOnlySpan<Range> ranges) => new(
-        $"[{string.Join(", ", ranges.ToArray())}] of the tensor `{tensor}` of shape {shape} is not one run of bytes: a part of a dimension can be "
-        + "read where every dimension outside it selects a single index. Read a larger part and pick from it.", nameof(ranges));
-
     public static ArgumentException NotWholeBytes(string tensor, TensorDType dtype, long first, TensorShape shape) => new(
-        $"{shape} elements of {dtype.Name()} from element {first:N0} of the tensor `{tensor}` do not begin and end at whole bytes: an element "
+        $"The part {shape} from element {first:N0} on of the tensor `{tensor}` has runs that do not begin and end at whole bytes: a {dtype.Name()} "
         + $"has {dtype.Bits()} bits.");
 
     public static ArgumentException ContentLength(string tensor, TensorDType dtype, TensorShape shape, long expected, long content) => new(
@@ -119,6 +121,30 @@ internal static class Errors
 
     public static InvalidOperationException TagContended(CheckpointReference tag, int attempts) => new(
         $"`{tag}` could not be moved: others moved it meanwhile, {attempts} times in a row. Try again.");
+
+    public static UnauthorizedAccessException NotAllowed(string what, RequestFailedException inner) => new(
+        $"The service did not let this program read {what} (status {inner.Status}, {inner.ErrorCode ?? "no code"}). Give its identity the role "
+        + "Storage Blob Data Reader on the container, or use a SAS that allows reading and has not expired; a new role takes minutes to work.", inner);
+
+    public static string NoStore =>
+        $"It is not said where the shards are. Set exactly one of `{nameof(CloudShardsSettings.Container)}`, `{nameof(CloudShardsSettings.ConnectionString)}` "
+        + $"and `{nameof(CloudShardsSettings.Folder)}`.";
+
+    public static string TwoStores =>
+        $"The program brings a store, and its configuration names another. Leave `{nameof(CloudShardsSettings.Container)}`, "
+        + $"`{nameof(CloudShardsSettings.ConnectionString)}` and `{nameof(CloudShardsSettings.Folder)}` out.";
+
+    public static string NoCheckpoints =>
+        $"No checkpoint is named. Set `{nameof(CloudShardsSettings.Checkpoints)}`, as in {{\"{nameof(CloudShardsSettings.Checkpoints)}\": {{\"chat\": \"llama-3-8b:prod\"}}}}.";
+
+    public static string BadCheckpointSetting(string name, string reason) =>
+        $"`{nameof(CloudShardsSettings.Checkpoints)}:{name}` is no reference: {reason}";
+
+    public static string SettingTooSmall(string name, long value, long least) => $"`{name}` is {value:N0}, expected at least {least:N0}.";
+
+    public static KeyNotFoundException NoCheckpointSetting(string name, IEnumerable<string> names) => new(
+        $"The configuration names no checkpoint `{name}`, but {string.Join(", ", names.Select(known => $"`{known}`"))}. Add it to "
+        + $"`{nameof(CloudShardsSettings.Checkpoints)}`.");
 
     private static string Header(Response response, string name) => response.Headers.TryGetValue(name, out var value) ? value : "none";
 }

@@ -59,6 +59,27 @@ public sealed class BlobCheckpointTests(AzuriteFixture azurite) : IAsyncLifetime
         Assert.Equal(2 * large.Length, _recorder.Requests.Sum(request => request.ResponseBytes));
     }
 
+    [Theory]
+    [InlineData(0, 512, 0)]
+    [InlineData(256 << 10, 1, 511L * 3_072)]
+    public async Task ColumnsAreReadInAsFewRequestsAsTheGapsAllow(int maxGapBytes, int requests, long overRead)
+    {
+        var matrix = Bytes(512 * 4_096);
+        var writer = new CheckpointWriter(new BlobShardStore(_container), "matrix-net");
+        await writer.WriteTensorAsync("matrix", TensorDType.BF16, [512, 2_048], matrix, Token);
+        await writer.PublishAsync(cancellationToken: Token);
+        await using var checkpoint = await ShardedCheckpoint.OpenAsync(_container, "matrix-net", new() { MaxGapBytes = maxGapBytes }, Token);
+        var plan = checkpoint.Plan(TensorSlice.Of(checkpoint["matrix"], [Range.All, 1_024..1_536]));
+        _recorder.Clear();
+        using var native = new NativeBytes(512 * 1_024);
+
+        await checkpoint.ReadSliceAsync("matrix", [Range.All, 1_024..1_536], native.Memory, Token);
+
+        Assert.True(native.Memory.Span.SequenceEqual(matrix.Chunk(4_096).SelectMany(row => row[2_048..3_072]).ToArray()));
+        Assert.Equal(new ReadPlan(requests, (512 * 1_024) + overRead, overRead), plan);
+        Assert.Equal((plan.Requests, plan.Bytes), (_recorder.Requests.Count, _recorder.Requests.Sum(request => request.ResponseBytes!.Value)));
+    }
+
     [Fact]
     public async Task ReadingNeedsNoMoreThanReadPermission()
     {

@@ -1,8 +1,9 @@
 namespace CloudShards;
 
 /// <summary>Adds up what arrives. Reports never overlap and never go back.</summary>
-internal sealed class ProgressSum(IProgress<ShardProgress> progress, long? bytesTotal)
+internal sealed class ProgressSum(IProgress<ShardProgress> progress, long? bytesTotal, TimeProvider time)
 {
+    private readonly long _begun = time.GetTimestamp();
     private readonly Lock _turn = new();
     private long _bytes;
     private int _runs;
@@ -27,7 +28,7 @@ internal sealed class ProgressSum(IProgress<ShardProgress> progress, long? bytes
             run.Rest -= bytes;
             _bytes += bytes;
             _runs += run.Rest == 0 ? 1 : 0;
-            progress.Report(new(_bytes, bytesTotal, _runs));
+            progress.Report(new(_bytes, bytesTotal, _runs, time.GetElapsedTime(_begun)));
         }
     }
 

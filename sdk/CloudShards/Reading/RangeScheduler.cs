@@ -1,22 +1,43 @@
+using System.Buffers;
+using System.Diagnostics;
 using CloudShards.Formats;
 
 namespace CloudShards;
 
 /// <summary>Runs the requests of all reads of a checkpoint, a bounded number at a time, and verifies what arrives.</summary>
-internal sealed class RangeScheduler(IShardStore store, int chunkBytes, ShardedCheckpointOptions options) : IDisposable
+internal sealed class RangeScheduler
 {
-    private readonly SemaphoreSlim _requests = new(options.MaxConcurrency);
+    private readonly RequestBudget _budget;
+    private readonly ShardCache? _cache;
+    private readonly ShardFetcher _fetcher;
+    private readonly ShardedCheckpointOptions _options;
+    private readonly ReadTelemetry _telemetry;
+
+    /// <summary>A scheduler of a checkpoint's reads.</summary>
+    public RangeScheduler(IShardStore store, int chunkBytes, ShardedCheckpointOptions options, ReadTelemetry telemetry)
+    {
+        (_options, _telemetry) = (options, telemetry);
+        _budget = new(options.MaxConcurrency, options.MaxBytesInFlight);
+        _cache = options.CacheFolder is { } folder ? new(folder, options.CacheMaxBytes, options.TimeProvider, telemetry) : null;
+        _fetcher = new(store, _cache, _budget, chunkBytes, options, telemetry);
+        Planner = new(chunkBytes, options.MaxRequestBytes, options.MaxGapBytes);
+    }
+
+    /// <summary>Cuts what is wanted into requests.</summary>
+    public ReadPlanner Planner { get; }
 
     /// <summary>Runs reads, which are enumerated as they are started. The first failure ends the others and is thrown.</summary>
     public async Task RunAsync(IEnumerable<ShardRead> reads, ProgressSum? progress, CancellationToken cancellationToken)
     {
-        var parallel = new ParallelOptions { MaxDegreeOfParallelism = options.MaxConcurrency, CancellationToken = cancellationToken };
-        await Parallel.ForEachAsync(Plan(reads, progress), parallel, async (request, stop) =>
+        var parallel = new ParallelOptions { MaxDegreeOfParallelism = _options.MaxConcurrency, CancellationToken = cancellationToken };
+        using var fills = NewFills(cancellationToken);
+        await Parallel.ForEachAsync(Plan(reads, fills, progress), parallel, async (request, stop) =>
         {
-            await RunAsync(request.Read, stop).ConfigureAwait(false);
+            var isCached = await RunAsync(request, stop).ConfigureAwait(false);
+            request.Pass?.Add(request.Planned.Range.Offset, request.Destination, isCached);
             if (request.Run is { } run)
             {
-                progress?.Add(run, request.Read.Destination.Length);
+                progress?.Add(run, request.Destination.Length);
             }
         }).ConfigureAwait(false);
     }
@@ -24,90 +45,85 @@ internal sealed class RangeScheduler(IShardStore store, int chunkBytes, ShardedC
     /// <summary>Runs one read on the caller's thread, request by request.</summary>
     public void Run(ShardedTensor tensor, long offset, Span<byte> destination, CancellationToken cancellationToken)
     {
-        foreach (var range in ReadPlanner.Plan(new(offset, destination.Length), chunkBytes, options.MaxRequestBytes))
+        using var fills = NewFills(cancellationToken);
+        var fill = destination.Length == tensor.Bytes && destination.Length > 0 ? fills?.TryBegin(tensor) : null;
+        foreach (var range in Planner.Plan(new ByteRange(offset, destination.Length)))
         {
-            _requests.Wait(cancellationToken);
-            try
-            {
-                Fetch(tensor, range.Offset, destination.Slice((int)(range.Offset - offset), (int)range.Length), cancellationToken);
-            }
-            finally
-            {
-                _requests.Release();
-            }
+            var window = destination.Slice((int)(range.Offset - offset), (int)range.Length);
+            var begun = Stopwatch.GetTimestamp();
+            using var turn = _budget.Enter(range.Length, cancellationToken);
+            _telemetry.Queued(Stopwatch.GetElapsedTime(begun));
+            _fetcher.Fetch(tensor, range.Offset, window, cancellationToken);
+            fill?.Write(range.Offset, window);
+        }
+
+        if (_options.Verification == ShardVerification.Digest && destination.Length == tensor.Bytes)
+        {
+            ShardPass.ThrowUnlessWhole(tensor, Digest.Of(destination));
+        }
+
+        if (fill is not null)
+        {
+            fills?.Complete(fill);
         }
     }
 
-    /// <summary>Frees what bounds the requests; none may be running.</summary>
-    public void Dispose() => _requests.Dispose();
+    // Only what was verified is kept.
+    private CacheFills? NewFills(CancellationToken cancellationToken) =>
+        _cache is null || _options.Verification == ShardVerification.None ? null : new(_cache, cancellationToken);
 
-    private IEnumerable<Request> Plan(IEnumerable<ShardRead> reads, ProgressSum? progress)
+    private IEnumerable<Request> Plan(IEnumerable<ShardRead> reads, CacheFills? fills, ProgressSum? progress)
     {
+        ShardPass? pass = null;
         foreach (var read in reads)
         {
+            pass = PassOf(read, pass, fills);
             var run = progress?.Begin(read.Destination.Length);
-            foreach (var range in ReadPlanner.Plan(new(read.Offset, read.Destination.Length), chunkBytes, options.MaxRequestBytes))
+            var slice = read.Slice ?? TensorSlice.Whole(read.Tensor);
+            foreach (var planned in Planner.Plan(slice, new(read.Offset, read.Destination.Length)))
             {
-                var window = read.Destination.Slice((int)(range.Offset - read.Offset), (int)range.Length);
-                yield return new(read with { Offset = range.Offset, Destination = window }, run);
+                yield return new(slice, planned, read.Destination.Slice((int)(planned.Packed.Offset - read.Offset), (int)planned.Packed.Length), pass, run);
             }
         }
     }
 
-    private async ValueTask RunAsync(ShardRead request, CancellationToken cancellationToken)
+    private ShardPass? PassOf(in ShardRead read, ShardPass? current, CacheFills? fills)
     {
-        await _requests.WaitAsync(cancellationToken).ConfigureAwait(false);
+        var isHashed = _options.Verification == ShardVerification.Digest;
+        if ((!isHashed && fills is null) || current?.Continues(read) == true)
+        {
+            return current;
+        }
+
+        var next = new ShardPass(read.Tensor, isHashed, fills);
+        return next.Continues(read) ? next : null;
+    }
+
+    private async ValueTask<bool> RunAsync(Request request, CancellationToken cancellationToken)
+    {
+        var (slice, planned, destination) = (request.Slice, request.Planned, request.Destination);
+        var begun = Stopwatch.GetTimestamp();
+        using var turn = await _budget.EnterAsync(planned.Range.Length, cancellationToken).ConfigureAwait(false);
+        _telemetry.Queued(Stopwatch.GetElapsedTime(begun));
+        if (planned.IsExact)
+        {
+            return await _fetcher.FetchAsync(slice.Tensor, planned.Range.Offset, destination, cancellationToken).ConfigureAwait(false);
+        }
+
+        var buffer = ArrayPool<byte>.Shared.Rent((int)planned.Range.Length);
         try
         {
-            await FetchAsync(request, cancellationToken).ConfigureAwait(false);
+            var content = buffer.AsMemory(0, (int)planned.Range.Length);
+            var isCached = await _fetcher.FetchAsync(slice.Tensor, planned.Range.Offset, content, cancellationToken).ConfigureAwait(false);
+            planned.Pick(slice, content.Span, destination.Span);
+            return isCached;
         }
         finally
         {
-            _requests.Release();
+            ArrayPool<byte>.Shared.Return(buffer);
         }
     }
 
-    private async ValueTask FetchAsync(ShardRead read, CancellationToken cancellationToken)
-    {
-        var (tensor, offset, destination) = read;
-        var blob = StoreLayout.Shard(tensor.Digest);
-        await store.ReadAsync(blob, offset, destination, cancellationToken).ConfigureAwait(false);
-        var bad = Mismatch(tensor, offset, destination.Span);
-        while (bad is { } chunk)
-        {
-            var range = ChunkSums.RangeOf(tensor, chunkBytes, chunk);
-            var window = destination.Slice((int)(range.Offset - offset), (int)range.Length);
-            await store.ReadAsync(blob, range.Offset, window, cancellationToken).ConfigureAwait(false);
-            ThrowIfStill(tensor, chunk, range.Offset, window.Span);
-            bad = Mismatch(tensor, offset, destination.Span, chunk + 1);
-        }
-    }
-
-    private void Fetch(ShardedTensor tensor, long offset, Span<byte> destination, CancellationToken cancellationToken)
-    {
-        var blob = StoreLayout.Shard(tensor.Digest);
-        store.Read(blob, offset, destination, cancellationToken);
-        var bad = Mismatch(tensor, offset, destination);
-        while (bad is { } chunk)
-        {
-            var range = ChunkSums.RangeOf(tensor, chunkBytes, chunk);
-            var window = destination.Slice((int)(range.Offset - offset), (int)range.Length);
-            store.Read(blob, range.Offset, window, cancellationToken);
-            ThrowIfStill(tensor, chunk, range.Offset, window);
-            bad = Mismatch(tensor, offset, destination, chunk + 1);
-        }
-    }
-
-    private int? Mismatch(ShardedTensor tensor, long offset, ReadOnlySpan<byte> content, int fromChunk = 0) =>
-        options.Verification == ShardVerification.None ? null : ChunkSums.FirstMismatch(tensor, chunkBytes, offset, content, fromChunk);
-
-    private void ThrowIfStill(ShardedTensor tensor, int chunk, long offset, ReadOnlySpan<byte> content)
-    {
-        if (ChunkSums.FirstMismatch(tensor, chunkBytes, offset, content, chunk) is not null)
-        {
-            throw Errors.ChunkCorrupt(tensor, chunk, ChunkSums.RangeOf(tensor, chunkBytes, chunk));
-        }
-    }
-
-    private readonly record struct Request(ShardRead Read, ProgressSum.Run? Run);
+    private readonly record struct Request(
+        TensorSlice Slice, PlannedRequest Planned, Memory<byte> Destination, ShardPass? Pass, ProgressSum.Run? Run);
 }

@@ -2,31 +2,76 @@ using CloudShards.Formats;
 
 namespace CloudShards;
 
-/// <summary>Cuts runs of a tensor's bytes into requests. Pure.</summary>
-internal static class ReadPlanner
+/// <summary>Cuts what is wanted of a tensor into requests. Pure.</summary>
+/// <param name="chunkBytes">Bytes of a chunk.</param>
+/// <param name="maxRequestBytes">Bytes that one request may ask for; at least one chunk is asked for all the same.</param>
+/// <param name="maxGapBytes">The most unwanted bytes that are read between two wanted ones in order to save a request.</param>
+internal sealed class ReadPlanner(int chunkBytes, int maxRequestBytes, int maxGapBytes)
 {
-    /// <summary>Bytes of the largest request: <paramref name="maxRequestBytes"/> in whole chunks, and one chunk at least.</summary>
-    public static long RequestBytes(int chunkBytes, int maxRequestBytes) =>
-        Math.Max(chunkBytes, maxRequestBytes - (maxRequestBytes % chunkBytes));
+    /// <summary>Bytes of the largest request: the limit in whole chunks, and one chunk at least.</summary>
+    public long RequestBytes { get; } = Math.Max(chunkBytes, maxRequestBytes - (maxRequestBytes % chunkBytes));
 
     /// <summary>
     /// The requests that together cover <paramref name="run"/>, in order and without overlap. Each is at most
     /// <see cref="RequestBytes"/> long; a run that fits in one is one. Cuts lie between chunks, so that no chunk of the run is torn.
     /// </summary>
-    public static IEnumerable<ByteRange> Plan(ByteRange run, int chunkBytes, int maxRequestBytes)
+    public IEnumerable<ByteRange> Plan(ByteRange run)
     {
-        var requestBytes = RequestBytes(chunkBytes, maxRequestBytes);
         for (var offset = run.Offset; offset < run.End;)
         {
             var end = run.End;
-            if (end - offset > requestBytes)
+            if (end - offset > RequestBytes)
             {
-                end = offset + requestBytes;
+                end = offset + RequestBytes;
                 end -= end % chunkBytes;
             }
 
             yield return new(offset, end - offset);
             offset = end;
+        }
+    }
+
+    /// <summary>The requests for a window of a slice's packed bytes, in order. Each has wanted bytes in it.</summary>
+    public IEnumerable<PlannedRequest> Plan(TensorSlice slice, ByteRange window)
+    {
+        if (window.Length == 0)
+        {
+            yield break;
+        }
+
+        // A gap shorter than a request leaves no request without wanted bytes, however it is cut.
+        var together = slice.BytesTogether(Math.Min(maxGapBytes, RequestBytes - 1));
+        for (var packed = window.Offset; packed < window.End;)
+        {
+            var next = Math.Min(window.End, packed - (packed % together) + together);
+            var start = slice.SourceOf(packed);
+            foreach (var range in Plan(new(start, slice.SourceOf(next - 1) + 1 - start)))
+            {
+                var first = Math.Max(packed, slice.PackedBefore(range.Offset));
+                yield return new(range, new(first, Math.Min(next, slice.PackedBefore(range.End)) - first));
+            }
+
+            packed = next;
+        }
+    }
+}
+
+/// <summary>A request for some of a tensor's bytes.</summary>
+/// <param name="Range">The tensor's bytes that are asked for.</param>
+/// <param name="Packed">Which of the slice's packed bytes are among them.</param>
+internal readonly record struct PlannedRequest(ByteRange Range, ByteRange Packed)
+{
+    /// <summary>Whether every byte is wanted, so that the packed ones are one run.</summary>
+    public bool IsExact => Packed.Length == Range.Length;
+
+    /// <summary>Moves the wanted bytes out of those that were asked for.</summary>
+    public void Pick(TensorSlice slice, ReadOnlySpan<byte> source, Span<byte> destination)
+    {
+        for (var packed = Packed.Offset; packed < Packed.End;)
+        {
+            var length = (int)Math.Min(slice.RunBytes - (packed % slice.RunBytes), Packed.End - packed);
+            source.Slice((int)(slice.SourceOf(packed) - Range.Offset), length).CopyTo(destination[(int)(packed - Packed.Offset)..]);
+            packed += length;
         }
     }
 }

@@ -2,12 +2,25 @@ using CloudShards.Formats;
 
 namespace CloudShards;
 
-/// <summary>A run of a tensor's bytes and where they go.</summary>
+/// <summary>A run of a tensor's bytes, or of those of a part of it, and where they go.</summary>
 /// <param name="Tensor">The tensor, one of the checkpoint's own.</param>
-/// <param name="Offset">The first byte, counted from the tensor's start.</param>
+/// <param name="Offset">The first byte, counted from the start of the tensor, or of the packed <paramref name="Slice"/>.</param>
 /// <param name="Destination">Where the bytes go; its length is how many are read.</param>
-public readonly record struct ShardRead(ShardedTensor Tensor, long Offset, Memory<byte> Destination)
+/// <param name="Slice">The part of the tensor that is meant; null for all of it.</param>
+public readonly record struct ShardRead(ShardedTensor Tensor, long Offset, Memory<byte> Destination, TensorSlice? Slice = null)
 {
+    /// <summary>The whole of a slice, which must be as long as <paramref name="destination"/>.</summary>
+    /// <param name="slice">The part of a tensor.</param>
+    /// <param name="destination">Where the bytes go.</param>
+    /// <exception cref="ArgumentException">The lengths differ.</exception>
+    public static ShardRead Whole(TensorSlice slice, Memory<byte> destination)
+    {
+        ArgumentNullException.ThrowIfNull(slice);
+        return destination.Length == slice.Bytes
+            ? new(slice.Tensor, 0, destination, slice)
+            : throw Errors.DestinationLength($"{slice.Tensor.Name}{slice.Shape}", slice.Bytes, destination.Length, nameof(destination));
+    }
+
     /// <summary>The whole of a tensor, which must be as long as <paramref name="destination"/>.</summary>
     /// <param name="tensor">The tensor, one of the checkpoint's own.</param>
     /// <param name="destination">Where the bytes go.</param>
@@ -25,4 +38,9 @@ public readonly record struct ShardRead(ShardedTensor Tensor, long Offset, Memor
 /// <param name="BytesRead">Bytes that have arrived and been verified.</param>
 /// <param name="BytesTotal">All bytes to read, or null where the runs are not known beforehand.</param>
 /// <param name="RunsRead">Runs (<see cref="ShardRead"/>) of which every byte has arrived.</param>
-public readonly record struct ShardProgress(long BytesRead, long? BytesTotal, int RunsRead);
+/// <param name="Elapsed">Time since the reads began.</param>
+public readonly record struct ShardProgress(long BytesRead, long? BytesTotal, int RunsRead, TimeSpan Elapsed)
+{
+    /// <summary>The rate so far; 0 where no time has passed.</summary>
+    public double BytesPerSecond => Elapsed > TimeSpan.Zero ? BytesRead / Elapsed.TotalSeconds : 0;
+}

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Diagnostics.CodeAnalysis;
+using Azure;
 using Azure.Storage.Blobs;
 using CloudShards.Formats;
 
@@ -14,13 +15,17 @@ public sealed class ShardedCheckpoint : IAsyncDisposable
     private readonly Dictionary<string, ShardedTensor> _tensors;
     private readonly RangeScheduler _scheduler;
     private readonly RunningReads _running = new();
+    private readonly ReadTelemetry _telemetry;
+    private readonly TimeProvider _time;
 
     private ShardedCheckpoint(IShardStore store, CheckpointReference reference, ShardManifest manifest, ShardedCheckpointOptions options)
     {
         Reference = reference;
         Manifest = manifest;
         _tensors = manifest.Tensors.ToDictionary(tensor => tensor.Name, StringComparer.Ordinal);
-        _scheduler = new(store, manifest.ChunkBytes, options);
+        _telemetry = new(reference.Name, options.Logger);
+        _scheduler = new(store, manifest.ChunkBytes, options, _telemetry);
+        _time = options.TimeProvider;
     }
 
     /// <summary>The checkpoint's name and its manifest's digest: what this object reads, whatever becomes of tags.</summary>
@@ -45,6 +50,7 @@ public sealed class ShardedCheckpoint : IAsyncDisposable
     /// <exception cref="FormatException"><paramref name="reference"/> is not a reference.</exception>
     /// <exception cref="CheckpointNotFoundException">There is no such checkpoint or tag.</exception>
     /// <exception cref="ShardCorruptException">The manifest is not what its digest says.</exception>
+    /// <exception cref="UnauthorizedAccessException">The service does not let this program read.</exception>
     /// <exception cref="CheckpointFormatException">The tag or the manifest is not in a format that this version reads.</exception>
     public static Task<ShardedCheckpoint> OpenAsync(
         BlobContainerClient container,
@@ -65,17 +71,50 @@ public sealed class ShardedCheckpoint : IAsyncDisposable
         ArgumentNullException.ThrowIfNull(store);
         options ??= new();
         var asked = CheckpointReference.Parse(reference);
-        var digest = asked.Digest ?? await ResolveAsync(store, asked, cancellationToken).ConfigureAwait(false);
-        var blob = StoreLayout.Manifest(asked.Name, digest);
-        var document = await store.TryReadDocumentAsync(blob, options.Limits.MaxManifestBytes, cancellationToken).ConfigureAwait(false)
-            ?? throw Errors.NoSuchManifest(asked, digest);
-        if (Digest.Of(document.Content.Span) is var found && found != digest)
+        using var activity = new ReadTelemetry(asked.Name, options.Logger).Begin("Open");
+        try
         {
-            throw Errors.ManifestCorrupt(blob, digest, found);
-        }
+            var digest = await DigestOfAsync(store, asked, cancellationToken).ConfigureAwait(false);
+            var blob = StoreLayout.Manifest(asked.Name, digest);
+            var document = await store.TryReadDocumentAsync(blob, options.Limits.MaxManifestBytes, cancellationToken).ConfigureAwait(false)
+                ?? throw Errors.NoSuchManifest(asked, digest);
+            if (Digest.Of(document.Content.Span) is var found && found != digest)
+            {
+                throw Errors.ManifestCorrupt(blob, digest, found);
+            }
 
-        var manifest = ShardManifest.Parse(document.Content.Span, options.Limits);
-        return new(store, CheckpointReference.ForDigest(asked.Name, digest), manifest, options);
+            var manifest = ShardManifest.Parse(document.Content.Span, options.Limits);
+            return new(store, CheckpointReference.ForDigest(asked.Name, digest), manifest, options);
+        }
+        catch (RequestFailedException e) when (e.Status is 401 or 403)
+        {
+            throw Errors.NotAllowed($"`{asked}`", e);
+        }
+    }
+
+    /// <summary>
+    /// The manifest that a reference names now, by its digest: one small request for a tag, none for a digest. Where it is another than
+    /// <see cref="Reference"/>, the tag has moved.
+    /// </summary>
+    /// <param name="store">The store.</param>
+    /// <param name="reference"><c>name</c> (its tag <c>latest</c>), <c>name:tag</c> or <c>name@sha256:…</c>.</param>
+    /// <param name="cancellationToken">Ends the request.</param>
+    /// <exception cref="FormatException"><paramref name="reference"/> is not a reference.</exception>
+    /// <exception cref="CheckpointNotFoundException">There is no such checkpoint or tag.</exception>
+    /// <exception cref="UnauthorizedAccessException">The service does not let this program read.</exception>
+    /// <exception cref="CheckpointFormatException">The tag is not in a format that this version reads.</exception>
+    public static async Task<CheckpointReference> ResolveAsync(IShardStore store, string reference, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(store);
+        var asked = CheckpointReference.Parse(reference);
+        try
+        {
+            return CheckpointReference.ForDigest(asked.Name, await DigestOfAsync(store, asked, cancellationToken).ConfigureAwait(false));
+        }
+        catch (RequestFailedException e) when (e.Status is 401 or 403)
+        {
+            throw Errors.NotAllowed($"`{asked}`", e);
+        }
     }
 
     /// <summary>Finds the tensor with a name.</summary>
@@ -92,29 +131,46 @@ public sealed class ShardedCheckpoint : IAsyncDisposable
     /// <exception cref="ArgumentException"><paramref name="destination"/> has another length.</exception>
     /// <exception cref="ShardNotFoundException">The shard is gone.</exception>
     /// <exception cref="ShardCorruptException">The shard's bytes are not what its chunk sums say.</exception>
+    /// <exception cref="UnauthorizedAccessException">The service does not let this program read.</exception>
     /// <exception cref="InvalidDataException">The server's answer is not what was asked for.</exception>
     /// <exception cref="ObjectDisposedException">The checkpoint was disposed.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled, or the checkpoint disposed meanwhile.</exception>
     public Task ReadAsync(string name, Memory<byte> destination, CancellationToken cancellationToken = default) =>
         ReadAllAsync([ShardRead.Whole(this[name], destination)], null, cancellationToken);
 
-    /// <summary>Reads a contiguous part of a tensor, in one request where it fits in one.</summary>
+    /// <summary>
+    /// Reads a part of a tensor. Runs of it that lie close together are read in one request, through a buffer where what lies between them
+    /// is dropped; <see cref="Plan"/> tells how many requests and bytes that takes.
+    /// </summary>
     /// <param name="name">The tensor's name.</param>
     /// <param name="ranges">What to take of each dimension, as <see cref="TensorSlice.Of"/> has it.</param>
-    /// <param name="destination">Where its bytes go; <see cref="TensorSlice.Of"/> says how many.</param>
+    /// <param name="destination">Where its bytes go, row-major and packed; <see cref="TensorSlice.Bytes"/> says how many.</param>
     /// <param name="cancellationToken">Ends the read.</param>
     /// <exception cref="ArgumentException">
-    /// The ranges select no contiguous part of the tensor, or <paramref name="destination"/> has another length than the part.
+    /// The ranges do not fit the tensor, or <paramref name="destination"/> has another length than the part.
     /// </exception>
     /// <inheritdoc cref="ReadAsync"/>
     public Task ReadSliceAsync(
-        string name, ReadOnlySpan<Range> ranges, Memory<byte> destination, CancellationToken cancellationToken = default)
+        string name, ReadOnlySpan<Range> ranges, Memory<byte> destination, CancellationToken cancellationToken = default) =>
+        ReadAllAsync([ShardRead.Whole(TensorSlice.Of(this[name], ranges), destination)], null, cancellationToken);
+
+    /// <summary>What it would cost to read parts of tensors. Asks the store nothing.</summary>
+    /// <param name="slices">The parts; <c>TensorSlice.Of(tensor, [])</c> is all of a tensor.</param>
+    /// <exception cref="ArgumentException">A tensor is not of this checkpoint.</exception>
+    public ReadPlan Plan(params IEnumerable<TensorSlice> slices)
     {
-        var tensor = this[name];
-        var slice = TensorSlice.Of(tensor, ranges);
-        return destination.Length == slice.Bytes.Length
-            ? ReadAllAsync([new(tensor, slice.Bytes.Offset, destination)], null, cancellationToken)
-            : throw Errors.DestinationLength($"{name}{slice.Shape}", slice.Bytes.Length, destination.Length, nameof(destination));
+        ArgumentNullException.ThrowIfNull(slices);
+        var (requests, bytes, wanted) = (0L, 0L, 0L);
+        foreach (var slice in slices)
+        {
+            ThrowUnlessOwn(slice.Tensor, 0, 0);
+            foreach (var request in _scheduler.Planner.Plan(slice, new(0, slice.Bytes)))
+            {
+                (requests, bytes, wanted) = (requests + 1, bytes + request.Range.Length, wanted + request.Packed.Length);
+            }
+        }
+
+        return new(requests, bytes, bytes - wanted);
     }
 
     /// <summary>Reads many runs of bytes, several at once. The first failure ends the others.</summary>
@@ -128,8 +184,9 @@ public sealed class ShardedCheckpoint : IAsyncDisposable
     {
         ArgumentNullException.ThrowIfNull(reads);
         using var lease = _running.Begin(this, cancellationToken);
+        using var activity = _telemetry.Begin("Read");
         var total = reads is IReadOnlyCollection<ShardRead> known ? known.Sum(read => (long)read.Destination.Length) : (long?)null;
-        var sum = progress is null ? null : new ProgressSum(progress, total);
+        var sum = progress is null ? null : new ProgressSum(progress, total, _time);
         await _scheduler.RunAsync(reads.Select(Checked), sum, lease.Token).ConfigureAwait(false);
     }
 
@@ -147,36 +204,38 @@ public sealed class ShardedCheckpoint : IAsyncDisposable
     }
 
     /// <summary>Cancels the reads that are running and returns once none of them touches its destination any more.</summary>
-    public async ValueTask DisposeAsync()
-    {
-        await _running.DisposeAsync().ConfigureAwait(false);
-        _scheduler.Dispose();
-    }
+    public ValueTask DisposeAsync() => _running.DisposeAsync();
 
-    private static async ValueTask<Digest> ResolveAsync(IShardStore store, CheckpointReference asked, CancellationToken cancellationToken)
+    private static async ValueTask<Digest> DigestOfAsync(IShardStore store, CheckpointReference asked, CancellationToken cancellationToken)
     {
+        if (asked.Digest is { } digest)
+        {
+            return digest;
+        }
+
         var tag = await CheckpointTags.TryReadAsync(store, asked, cancellationToken).ConfigureAwait(false) ?? throw Errors.NoSuchTag(asked);
         return tag.Tag.Digest;
     }
 
     private ShardRead Checked(ShardRead read)
     {
-        ThrowUnlessOwn(read.Tensor, read.Offset, read.Destination.Length);
+        ThrowUnlessOwn(read.Tensor, read.Offset, read.Destination.Length, read.Slice);
         return read;
     }
 
     // A tensor of another checkpoint may have chunks of another size, and its sums would be compared with the wrong bytes.
-    private void ThrowUnlessOwn(ShardedTensor tensor, long offset, long length)
+    private void ThrowUnlessOwn(ShardedTensor tensor, long offset, long length, TensorSlice? slice = null)
     {
         ArgumentNullException.ThrowIfNull(tensor);
-        if (!_tensors.TryGetValue(tensor.Name, out var own) || !ReferenceEquals(own, tensor))
+        if (!_tensors.TryGetValue(tensor.Name, out var own) || !ReferenceEquals(own, tensor)
+            || (slice is not null && !ReferenceEquals(own, slice.Tensor)))
         {
             throw Errors.ForeignTensor(tensor.Name, Reference);
         }
 
-        if (offset < 0 || length > tensor.Bytes - offset)
+        if (offset < 0 || length > (slice?.Bytes ?? tensor.Bytes) - offset)
         {
-            throw Errors.RunBeyondTensor(tensor, offset, length);
+            throw Errors.RunBeyondTensor(tensor, offset, length, slice?.Bytes ?? tensor.Bytes);
         }
     }
 }

@@ -1,4 +1,6 @@
 using CloudShards.Formats;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace CloudShards;
 
@@ -30,8 +32,62 @@ public sealed record ShardedCheckpointOptions
         }
     } = 8 << 20;
 
+    /// <summary>
+    /// Bytes that running requests together may have asked for, over all reads of the checkpoint, at least 1; default 64 MiB. It bounds
+    /// what is taken beside the callers' own memory. A single request may be larger, and then runs alone.
+    /// </summary>
+    public long MaxBytesInFlight
+    {
+        get;
+        init
+        {
+            ArgumentOutOfRangeException.ThrowIfLessThan(value, 1);
+            field = value;
+        }
+    } = 64 << 20;
+
+    /// <summary>
+    /// The most unwanted bytes that are read, and dropped, between two runs of a slice rather than making a request for each; default
+    /// 256 KiB, about what arrives in the time that a request takes. 0 reads no byte that is not wanted.
+    /// </summary>
+    public int MaxGapBytes
+    {
+        get;
+        init
+        {
+            ArgumentOutOfRangeException.ThrowIfNegative(value);
+            field = value;
+        }
+    } = 256 << 10;
+
     /// <summary>What is verified of the bytes that arrive. Default <see cref="ShardVerification.Chunks"/>.</summary>
     public ShardVerification Verification { get; init; } = ShardVerification.Chunks;
+
+    /// <summary>
+    /// A folder on this machine in which shards that were read whole and verified are kept, by digest, so that they are read from there
+    /// next time, by any process that names the folder. Null, the default: none. It need not exist, and no failure of it fails a read.
+    /// </summary>
+    public string? CacheFolder { get; init; }
+
+    /// <summary>
+    /// Bytes that the files of <see cref="CacheFolder"/> may have together, those being written included, at least 1; default 64 GiB.
+    /// Where there is no room, the shards that were not used for longest are deleted, whoever wrote them.
+    /// </summary>
+    public long CacheMaxBytes
+    {
+        get;
+        init
+        {
+            ArgumentOutOfRangeException.ThrowIfLessThan(value, 1);
+            field = value;
+        }
+    } = 64L << 30;
+
+    /// <summary>Told what a person should know: damaged chunks, a service that is asked too much, a cache that fails. Default nobody.</summary>
+    public ILogger Logger { get; init; } = NullLogger.Instance;
+
+    /// <summary>The clock of rates and of waits between attempts. Default the system's.</summary>
+    public TimeProvider TimeProvider { get; init; } = TimeProvider.System;
 
     /// <summary>Bounds on what the manifest may ask of its reader.</summary>
     public CheckpointLimits Limits { get; init; } = CheckpointLimits.Default;
@@ -45,4 +101,10 @@ public enum ShardVerification
 
     /// <summary>Lengths alone.</summary>
     None,
+
+    /// <summary>
+    /// As <see cref="Chunks"/>, and the SHA-256 of every shard that one call reads whole, by one read or by reads that follow each other.
+    /// Shards are hashed side by side while others are read, but one alone takes as long as its hash.
+    /// </summary>
+    Digest,
 }

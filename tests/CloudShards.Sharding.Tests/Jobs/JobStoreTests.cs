@@ -199,7 +199,7 @@ public sealed class JobStoreTests : IDisposable
 
         await _jobs.MirrorAsync(set, "job", before.Path, before.ETag, Token);
 
-        Assert.Equal(speaks ? set with { Job = "job", Path = before.Path } : before, await _jobs.TryReadAsync("job", Token));
+        Assert.Equal(speaks ? set with { Job = "job", Path = before.Path, Set = set.Job } : before, await _jobs.TryReadAsync("job", Token));
     }
 
     [Theory]

@@ -1,4 +1,5 @@
 using CloudShards.Formats;
+using Microsoft.Extensions.Time.Testing;
 
 namespace CloudShards.Tests;
 
@@ -31,7 +32,8 @@ public sealed class BulkReadTests : IAsyncLifetime
     [InlineData(false)]
     public async Task ProgressGrowsToTheTotal(bool isKnown)
     {
-        await using var checkpoint = await _stored.OpenAsync(new() { MaxRequestBytes = 3_000 });
+        var time = new FakeTimeProvider { AutoAdvanceAmount = TimeSpan.FromSeconds(1) };
+        await using var checkpoint = await _stored.OpenAsync(new() { MaxRequestBytes = 3_000, TimeProvider = time });
         var reads = checkpoint.Tensors.Select(tensor => ShardRead.Whole(tensor, new byte[tensor.Bytes]));
         var total = _stored.Contents.Values.Sum(content => content.Length);
         var reports = new Reports();
@@ -42,7 +44,8 @@ public sealed class BulkReadTests : IAsyncLifetime
         Assert.Equal(11, reports.Count);
         Assert.Equal(reports.OrderBy(report => report.BytesRead), reports);
         Assert.Equal(reports.OrderBy(report => report.RunsRead), reports);
-        Assert.Equal(new(total, isKnown ? total : null, 5), reports[^1]);
+        Assert.Equal(new(total, isKnown ? total : null, 5, TimeSpan.FromSeconds(11)), reports[^1]);
+        Assert.Equal(total / 11.0, reports[^1].BytesPerSecond);
     }
 
     [Fact]

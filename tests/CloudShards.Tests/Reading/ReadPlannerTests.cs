@@ -19,13 +19,13 @@ public sealed class ReadPlannerTests
     [InlineData(0, 25, 10, 19, "0..10 10..20 20..25")]
     [InlineData(0, 25, 10, 1, "0..10 10..20 20..25")]
     public void ARunBecomesTheseRequests(long offset, long length, int chunkBytes, int maxRequestBytes, string requests) =>
-        Assert.Equal(requests, string.Join(' ', ReadPlanner.Plan(new(offset, length), chunkBytes, maxRequestBytes)));
+        Assert.Equal(requests, string.Join(' ', new ReadPlanner(chunkBytes, maxRequestBytes, 0).Plan(new ByteRange(offset, length))));
 
     [Fact]
     public void RequestsCoverTheRunOnceAndTearNoChunkOfALongOne() =>
         Gen.Select(Gen.Long[0, 5_000], Gen.Long[1, 5_000], Gen.Int[1, 300], Gen.Int[1, 1_000]).Sample((offset, length, chunkBytes, maxRequestBytes) =>
         {
-            var requests = ReadPlanner.Plan(new(offset, length), chunkBytes, maxRequestBytes).ToList();
+            var requests = new ReadPlanner(chunkBytes, maxRequestBytes, 0).Plan(new ByteRange(offset, length)).ToList();
             var ends = requests.Select(request => request.End).ToList();
 
             Assert.Equal([offset, .. ends[..^1]], requests.Select(request => request.Offset));
@@ -38,6 +38,6 @@ public sealed class ReadPlannerTests
     public void ATerabyteIsPlannedOneRequestAtATime()
     {
         const long Terabyte = 1L << 40;
-        Assert.Equal(new ByteRange(0, 8 << 20), ReadPlanner.Plan(new(0, Terabyte), 8 << 20, 8 << 20).First());
+        Assert.Equal(new ByteRange(0, 8 << 20), new ReadPlanner(8 << 20, 8 << 20, 0).Plan(new ByteRange(0, Terabyte)).First());
     }
 }

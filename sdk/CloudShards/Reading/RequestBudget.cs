@@ -1,0 +1,151 @@
+namespace CloudShards;
+
+/// <summary>
+/// Lets requests in while their number and their bytes stay within bounds; the others wait, first come, first served. A request that is
+/// larger than all of the bytes is let in alone. Where the service is asked too much, the bound on the number is halved, and then grows
+/// again by one for as many requests as it lets in at once.
+/// </summary>
+internal sealed class RequestBudget(int maxRequests, long maxBytes)
+{
+    private readonly Lock _turn = new();
+    private readonly LinkedList<Waiter> _waiting = [];
+    private int _requests;
+    private long _bytes;
+    private double _limit = maxRequests;
+    private int _round;
+
+    /// <summary>Counts the halvings, so that requests which ran beside each other halve the bound once.</summary>
+    public int Round => Volatile.Read(ref _round);
+
+    /// <summary>Takes note of a refusal of a request that began in a round; the requests that may now run at once.</summary>
+    public int Narrow(int round)
+    {
+        lock (_turn)
+        {
+            if (round == _round)
+            {
+                _limit = Math.Max(1, _limit / 2);
+                _round++;
+            }
+
+            return (int)_limit;
+        }
+    }
+
+    /// <summary>Takes note of a request that went well.</summary>
+    public void Widen()
+    {
+        lock (_turn)
+        {
+            _limit = Math.Min(maxRequests, _limit + (1 / _limit));
+            Admit();
+        }
+    }
+
+    /// <summary>Waits until a request of so many bytes may run; disposing the result ends it.</summary>
+    public async ValueTask<Lease> EnterAsync(long bytes, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        if (Join(bytes) is { } waiter)
+        {
+            using var turn = waiter.Granted;
+            try
+            {
+                await turn.WaitAsync(cancellationToken).ConfigureAwait(false);
+            }
+            catch (OperationCanceledException)
+            {
+                Leave(waiter);
+                throw;
+            }
+        }
+
+        return new(this, bytes);
+    }
+
+    /// <summary>As <see cref="EnterAsync"/>, on the caller's thread.</summary>
+    public Lease Enter(long bytes, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        if (Join(bytes) is { } waiter)
+        {
+            using var turn = waiter.Granted;
+            try
+            {
+                turn.Wait(cancellationToken);
+            }
+            catch (OperationCanceledException)
+            {
+                Leave(waiter);
+                throw;
+            }
+        }
+
+        return new(this, bytes);
+    }
+
+    private Waiter? Join(long bytes)
+    {
+        lock (_turn)
+        {
+            if (_waiting.Count == 0 && Fits(bytes))
+            {
+                Count(bytes);
+                return null;
+            }
+
+            var waiter = new Waiter(bytes);
+            _waiting.AddLast(waiter);
+            return waiter;
+        }
+    }
+
+    private void Leave(Waiter waiter)
+    {
+        lock (_turn)
+        {
+            if (!_waiting.Remove(waiter))
+            {
+                (_requests, _bytes) = (_requests - 1, _bytes - waiter.Bytes);
+            }
+
+            Admit();
+        }
+    }
+
+    private void Release(long bytes)
+    {
+        lock (_turn)
+        {
+            (_requests, _bytes) = (_requests - 1, _bytes - bytes);
+            Admit();
+        }
+    }
+
+    private void Admit()
+    {
+        while (_waiting.First is { Value: var waiter } && Fits(waiter.Bytes))
+        {
+            _waiting.RemoveFirst();
+            Count(waiter.Bytes);
+            waiter.Granted.Release();
+        }
+    }
+
+    private bool Fits(long bytes) => _requests == 0 || (_requests < (int)_limit && _bytes + bytes <= maxBytes);
+
+    private void Count(long bytes) => (_requests, _bytes) = (_requests + 1, _bytes + bytes);
+
+    /// <summary>A request that is running.</summary>
+    internal readonly struct Lease(RequestBudget budget, long bytes) : IDisposable
+    {
+        public void Dispose() => budget.Release(bytes);
+    }
+
+    private sealed class Waiter(long bytes)
+    {
+        public long Bytes => bytes;
+
+        public SemaphoreSlim Granted { get; } = new(0, 1);
+    }
+}

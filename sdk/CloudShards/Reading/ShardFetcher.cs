@@ -1,0 +1,112 @@
+using Azure;
+using CloudShards.Formats;
+
+namespace CloudShards;
+
+/// <summary>
+/// Brings ranges of shards into memory, from the cache or the store, and verifies them. A chunk that is wrong is asked for once more. When
+/// the service says that it is asked too much, fewer requests run at once, and the refused one is made again later.
+/// </summary>
+internal sealed class ShardFetcher(
+    IShardStore store, ShardCache? cache, RequestBudget budget, int chunkBytes, ShardedCheckpointOptions options, ReadTelemetry telemetry)
+{
+    /// <summary>Brings a range; true where it came from the cache.</summary>
+    public async ValueTask<bool> FetchAsync(ShardedTensor tensor, long offset, Memory<byte> destination, CancellationToken cancellationToken)
+    {
+        if (cache?.TryRead(tensor, chunkBytes, offset, destination.Span, cancellationToken) == true)
+        {
+            return true;
+        }
+
+        var blob = StoreLayout.Shard(tensor.Digest);
+        await AskAsync(blob, offset, destination, cancellationToken).ConfigureAwait(false);
+        var bad = Mismatch(tensor, offset, destination.Span);
+        while (bad is { } chunk)
+        {
+            telemetry.ChunkCorrupt(tensor.Name, chunk, blob);
+            var range = ChunkSums.RangeOf(tensor, chunkBytes, chunk);
+            var window = destination.Slice((int)(range.Offset - offset), (int)range.Length);
+            await AskAsync(blob, range.Offset, window, cancellationToken).ConfigureAwait(false);
+            ThrowIfStill(tensor, chunk, range.Offset, window.Span);
+            bad = Mismatch(tensor, offset, destination.Span, chunk + 1);
+        }
+
+        return false;
+    }
+
+    /// <summary>As <see cref="FetchAsync"/>, on the caller's thread. What the service refuses is not asked for again.</summary>
+    public bool Fetch(ShardedTensor tensor, long offset, Span<byte> destination, CancellationToken cancellationToken)
+    {
+        if (cache?.TryRead(tensor, chunkBytes, offset, destination, cancellationToken) == true)
+        {
+            return true;
+        }
+
+        var blob = StoreLayout.Shard(tensor.Digest);
+        Ask(blob, offset, destination, cancellationToken);
+        var bad = Mismatch(tensor, offset, destination);
+        while (bad is { } chunk)
+        {
+            telemetry.ChunkCorrupt(tensor.Name, chunk, blob);
+            var range = ChunkSums.RangeOf(tensor, chunkBytes, chunk);
+            var window = destination.Slice((int)(range.Offset - offset), (int)range.Length);
+            Ask(blob, range.Offset, window, cancellationToken);
+            ThrowIfStill(tensor, chunk, range.Offset, window);
+            bad = Mismatch(tensor, offset, destination, chunk + 1);
+        }
+
+        return false;
+    }
+
+    private async ValueTask AskAsync(string blob, long offset, Memory<byte> destination, CancellationToken cancellationToken)
+    {
+        for (var attempt = 0; ; attempt++)
+        {
+            var round = budget.Round;
+            telemetry.Request();
+            try
+            {
+                await store.ReadAsync(blob, offset, destination, cancellationToken).ConfigureAwait(false);
+                budget.Widen();
+                telemetry.Arrived(destination.Length);
+                return;
+            }
+            catch (RequestFailedException e) when (Throttling.DelayOf(e, attempt) is { } delay)
+            {
+                var limit = budget.Narrow(round);
+                telemetry.Throttled(blob, e.Status, limit, delay);
+                await Task.Delay(delay, options.TimeProvider, cancellationToken).ConfigureAwait(false);
+            }
+            catch (RequestFailedException e) when (e.Status is 401 or 403)
+            {
+                throw Errors.NotAllowed($"`{blob}`", e);
+            }
+        }
+    }
+
+    private void Ask(string blob, long offset, Span<byte> destination, CancellationToken cancellationToken)
+    {
+        telemetry.Request();
+        try
+        {
+            store.Read(blob, offset, destination, cancellationToken);
+        }
+        catch (RequestFailedException e) when (e.Status is 401 or 403)
+        {
+            throw Errors.NotAllowed($"`{blob}`", e);
+        }
+
+        telemetry.Arrived(destination.Length);
+    }
+
+    private int? Mismatch(ShardedTensor tensor, long offset, ReadOnlySpan<byte> content, int fromChunk = 0) =>
+        options.Verification == ShardVerification.None ? null : ChunkSums.FirstMismatch(tensor, chunkBytes, offset, content, fromChunk);
+
+    private void ThrowIfStill(ShardedTensor tensor, int chunk, long offset, ReadOnlySpan<byte> content)
+    {
+        if (ChunkSums.FirstMismatch(tensor, chunkBytes, offset, content, chunk) is not null)
+        {
+            throw Errors.ChunkCorrupt(tensor, chunk, ChunkSums.RangeOf(tensor, chunkBytes, chunk));
+        }
+    }
+}

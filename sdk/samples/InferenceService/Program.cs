@@ -1,0 +1,3 @@
+using InferenceService;
+
+await InferenceApp.Create(args).RunAsync();
