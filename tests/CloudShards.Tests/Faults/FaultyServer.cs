@@ -82,8 +82,9 @@ internal sealed class FaultyServer : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await _stop.CancelAsync();
+        await _accepting;
         _listener.Dispose();
-        await Task.WhenAll([_accepting, .. _answering]);
+        await Task.WhenAll(_answering);
         _stop.Dispose();
     }
 
@@ -93,7 +94,7 @@ internal sealed class FaultyServer : IAsyncDisposable
         {
             while (true)
             {
-                _answering.Add(AnswerAsync(await _listener.AcceptTcpClientAsync(_stop.Token)));
+                _answering.Add(AnswerAsync(await _listener.AcceptSocketAsync(_stop.Token)));
             }
         }
         catch (OperationCanceledException)
@@ -101,13 +102,13 @@ internal sealed class FaultyServer : IAsyncDisposable
         }
     }
 
-    private async Task AnswerAsync(TcpClient client)
+    private async Task AnswerAsync(Socket socket)
     {
-        using (client)
+        using (socket)
         {
             try
             {
-                await using var stream = client.GetStream();
+                await using var stream = new NetworkStream(socket);
                 while (await ReadHeadAsync(stream) is { Length: > 0 } head && await AnswerAsync(stream, head))
                 {
                 }
