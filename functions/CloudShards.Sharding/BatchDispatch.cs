@@ -93,15 +93,18 @@ internal sealed class BatchDispatch(QueueClient queue, PlanStore plans, Checkpoi
         var files = await OpenAsync(plan, _ => true, cancellationToken).ConfigureAwait(false);
         var tensors = await plans.ReadTensorsAsync(plan, cancellationToken).ConfigureAwait(false);
         var receipts = await plans.ReadReceiptsAsync(plan, cancellationToken).ConfigureAwait(false);
-        GiveMemoryBack(plan.TensorCount);
+        batches.ReleaseBuffers();
+        await GiveMemoryBackAsync(plan.TensorCount).ConfigureAwait(false);
         return await batches.PublishAsync(plan, tensors, receipts, files, cancellationToken).ConfigureAwait(false);
     }
 
-    /// <summary>Collects what the plan of many tensors has left behind: the collector sees the machine's free memory, and would let a hundred megabytes lie.</summary>
-    public static void GiveMemoryBack(long tensors)
+    /// <summary>Collects what work on many tensors has left behind: the collector sees the machine's free memory, and would let a hundred megabytes lie.</summary>
+    public static async Task GiveMemoryBackAsync(long tensors)
     {
         if (tensors > ManyTensors)
         {
+            // What has just ended still stands below on the stack, and holds on to what it had.
+            await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
             GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
         }
     }

@@ -37,6 +37,9 @@ internal sealed class CheckpointBatches
         ShardBatch batch, ImmutableArray<ICheckpointSource> sources, IProgress<WrittenShard>? progress, CancellationToken cancellationToken) =>
         new BatchWriter(sources, _writer, _copy, _pace, _lanes).WriteAsync(batch, progress, cancellationToken);
 
+    /// <summary>Lets go of the memory that the next batch would use again.</summary>
+    public void ReleaseBuffers() => _writer.ReleaseBuffers();
+
     /// <summary>Writes all batches of a checkpoint and publishes it.</summary>
     /// <param name="planned">The plan.</param>
     /// <param name="files">Its files, in the plan's order.</param>

@@ -70,7 +70,7 @@ public sealed class CheckpointPipeline
 
         Log.Begun(_log, upload.Path, status.Job);
         status = await _runs.RunAsync(status.Job, () => ShardAsync(upload, status, cancellationToken), cancellationToken).ConfigureAwait(false);
-        BatchDispatch.GiveMemoryBack(status.Shards.Total);
+        await BatchDispatch.GiveMemoryBackAsync(status.Shards.Total).ConfigureAwait(false);
         if (status.IsFinal)
         {
             Log.Ended(_log, upload.Path, status.State, status.Reference ?? status.Error?.Message ?? "");

@@ -206,11 +206,23 @@ public sealed class BlobShardStore(BlobContainerClient container) : IShardStore
         var committed = await TryFindAsync(name, cancellationToken).ConfigureAwait(false);
         if (committed?.Bytes != bytes)
         {
-            await blob.DeleteIfExistsAsync(cancellationToken: cancellationToken).ConfigureAwait(false);
+            await TryDeleteWrongAsync(blob, cancellationToken).ConfigureAwait(false);
             throw Errors.CommittedLength(name, bytes, committed?.Bytes);
         }
 
         return true;
+    }
+
+    // Where it cannot be deleted, that it is wrong is still the better thing to say.
+    private static async ValueTask TryDeleteWrongAsync(BlockBlobClient blob, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await blob.DeleteIfExistsAsync(cancellationToken: cancellationToken).ConfigureAwait(false);
+        }
+        catch (RequestFailedException)
+        {
+        }
     }
 
     /// <summary>Whether the blob is missing, and not its container.</summary>

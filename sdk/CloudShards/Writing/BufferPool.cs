@@ -21,6 +21,9 @@ internal sealed class BufferPool(int bytes, int count)
         return new(this, _idle.TryTake(out var idle) ? idle : GC.AllocateUninitializedArray<byte>(bytes));
     }
 
+    /// <summary>Lets go of the buffers that nobody uses.</summary>
+    public void Release() => _idle.Clear();
+
     /// <summary>A buffer that is in use.</summary>
     internal readonly struct Lease(BufferPool pool, byte[] buffer) : IDisposable
     {

@@ -22,6 +22,9 @@ internal sealed class ShardWriter(IShardStore store, ShardWriterOptions options)
     /// <summary>Waits for one of the writer's buffers, for content that is brought into memory only to be written.</summary>
     public ValueTask<BufferPool.Lease> RentAsync(CancellationToken cancellationToken) => _buffers.RentAsync(cancellationToken);
 
+    /// <summary>Lets go of the buffers that nobody uses.</summary>
+    public void ReleaseBuffers() => _buffers.Release();
+
     /// <summary>Writes content that is in memory.</summary>
     /// <exception cref="InvalidDataException">The store has a shard of that digest and another length.</exception>
     public async Task<WrittenShard> WriteAsync(ReadOnlyMemory<byte> content, CancellationToken cancellationToken)
