@@ -16,9 +16,11 @@ internal sealed class CheckpointCommit(IShardStore shards, CheckpointTags tags)
         ArgumentNullException.ThrowIfNull(tensors);
         var byBatch = receipts.ToDictionary(receipt => receipt.Batch);
         var shards = new List<ReceiptShard>(plan.ShardCount);
+        var packs = new List<ReceiptPack>();
         foreach (var (number, batch) in plan.Batches.Index())
         {
             var found = byBatch.TryGetValue(number, out var receipt) ? receipt.Shards : [];
+            packs.AddRange(receipt?.Packs.Select(pack => pack with { Shards = pack.Shards with { First = shards.Count + pack.Shards.First } }) ?? []);
             shards.AddRange(found.Length == batch.Shards ? found : throw Errors.ReceiptMismatch(plan.Job, number, found.Length, batch.Shards));
         }
 
@@ -32,9 +34,31 @@ internal sealed class CheckpointCommit(IShardStore shards, CheckpointTags tags)
                 .. tensors.Tensors.Select(tensor => new ShardedTensor(
                     tensor.Name, tensor.DType, tensor.Shape, tensor.Shape.ByteCount(tensor.DType), shards[tensor.Shard].Digest, shards[tensor.Shard].Chunks)),
             ],
+            Packs = PacksOf(packs, tensors),
             Metadata = tensors.Metadata,
             Values = tensors.Values,
         };
+    }
+
+    // Tied tensors lie at one place of a pack.
+    private static ImmutableArray<ManifestPack> PacksOf(List<ReceiptPack> packs, PlannedTensors tensors)
+    {
+        var tensorsOf = packs is [] ? null : tensors.Tensors.ToLookup(tensor => tensor.Shard);
+        var listed = ImmutableArray.CreateBuilder<ManifestPack>(packs.Count);
+        foreach (var (digest, (first, count)) in packs)
+        {
+            var (packed, bytes) = (ImmutableArray.CreateBuilder<PackedTensor>(count), 0L);
+            foreach (var shard in Enumerable.Range(first, count))
+            {
+                packed.AddRange(tensorsOf![shard].Select(tensor => new PackedTensor(tensor.Name, bytes)));
+                var any = tensorsOf[shard].First();
+                bytes += any.Shape.ByteCount(any.DType);
+            }
+
+            listed.Add(new(digest, bytes, packed.DrainToImmutable()));
+        }
+
+        return packs is [] ? default : listed.MoveToImmutable();
     }
 
     /// <summary>Publishes a manifest and moves <c>latest</c> to it, unless a newer upload is there already.</summary>

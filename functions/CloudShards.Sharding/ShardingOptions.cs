@@ -14,11 +14,17 @@ public sealed record ShardingOptions
     /// <summary>Bytes that one batch may read, about a minute of work. A larger tensor is a batch of its own. Default 4 GiB.</summary>
     public long MaxBatchBytes { get; init; } = 4L << 30;
 
-    /// <summary>Shards that one batch may write. Default 4,096.</summary>
+    /// <summary>Shards that one batch may write; those of a pack, up to 1,024, stay together. Default 4,096.</summary>
     public int MaxBatchShards { get; init; } = 4096;
 
     /// <summary>Bytes of a shard that each chunk sum covers. Default 8 MiB. It is part of the manifest, and so of its digest.</summary>
     public int ChunkBytes { get; init; } = ShardManifest.DefaultChunkBytes;
+
+    /// <summary>
+    /// Bytes of the largest shard that is also repeated in a pack, so that a reader of the whole checkpoint asks once for many. Default 64 KiB, which is also
+    /// the most; 0 makes no packs. It is part of the manifest, and so of its digest.
+    /// </summary>
+    public int MaxPackedBytes { get; init; } = 64 << 10;
 
     /// <summary>
     /// Whether the storage service copies the bytes of shards from 32 MiB on by itself, where it can: they are read once to be hashed, and do not travel up
@@ -34,6 +40,7 @@ public sealed record ShardingOptions
 
     private const int MinMemoryBudgetBytes = 36 << 20;
     private const int MinChunkBytes = 64 << 10;
+    private const int MostPackedBytes = 64 << 10;
 
     /// <summary>What is wrong with these options, each as the option's name and a sentence; empty where nothing is.</summary>
     public IEnumerable<string> FindProblems()
@@ -44,6 +51,7 @@ public sealed record ShardingOptions
             (MaxBatchBytes < 1, $"{nameof(MaxBatchBytes)}` is {MaxBatchBytes}; it is at least 1."),
             (MaxBatchShards < 1, $"{nameof(MaxBatchShards)}` is {MaxBatchShards}; it is at least 1."),
             (ChunkBytes < MinChunkBytes, $"{nameof(ChunkBytes)}` is {ChunkBytes}; it is at least {MinChunkBytes} (64 KiB)."),
+            (MaxPackedBytes is < 0 or > MostPackedBytes, $"{nameof(MaxPackedBytes)}` is {MaxPackedBytes}; it is 0 to {MostPackedBytes} (64 KiB)."),
             (GarbageGrace < ShardGarbage.MinGrace, $"{nameof(GarbageGrace)}` is {GarbageGrace}; it is at least {ShardGarbage.MinGrace}."),
         ];
         return rules.Where(rule => rule.IsBad).Select(rule => rule.Problem);
@@ -57,7 +65,7 @@ public sealed record ShardingOptions
 
     internal const int ViewBlockBytes = 4 << 20;
 
-    internal BatchBounds Bounds => new(MaxBatchBytes, MaxBatchShards, ChunkBytes);
+    internal BatchBounds Bounds => new(MaxBatchBytes, MaxBatchShards, ChunkBytes, MaxPackedBytes);
 
     // Each lane has a buffer; the one that reads views has a window and a block beside it.
     internal int Lanes => Math.Max(1, (MemoryBudgetBytes - BufferedBytes - ViewBlockBytes) / BufferedBytes);

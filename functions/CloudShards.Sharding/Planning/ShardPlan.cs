@@ -56,7 +56,8 @@ public sealed record PlannedFile(string Path, string ETag, long Bytes, bool IsIn
 /// <param name="BatchBytes">Bytes that a batch may read, unless it has one shard alone.</param>
 /// <param name="BatchShards">Shards that a batch may write.</param>
 /// <param name="ChunkBytes">Bytes of a shard that each chunk sum covers.</param>
-public sealed record BatchBounds(long BatchBytes, int BatchShards, int ChunkBytes);
+/// <param name="PackedBytes">Bytes of the largest shard that is repeated in a pack; 0 where none is.</param>
+public sealed record BatchBounds(long BatchBytes, int BatchShards, int ChunkBytes, int PackedBytes);
 
 /// <summary>How much one batch is.</summary>
 /// <param name="Shards">Number of shards.</param>
@@ -65,13 +66,19 @@ public readonly record struct BatchSize(int Shards, long Bytes);
 
 /// <summary>A run of shards that one worker writes: <c>jobs/{job}/batches/{n}.json</c>.</summary>
 /// <param name="Number">The batch's number, from 0 on.</param>
-/// <param name="Shards">For each shard a tensor that it holds, in the order in which they lie in the files.</param>
-public sealed record ShardBatch(int Number, ImmutableArray<TensorInfo> Shards)
+/// <param name="Shards">For each shard a tensor that it holds: in the order in which they lie in the files, but those of a pack together.</param>
+/// <param name="Packs">Which of them are repeated in packs.</param>
+public sealed record ShardBatch(int Number, ImmutableArray<TensorInfo> Shards, ImmutableArray<PackedShards> Packs)
 {
     /// <summary>How much it is.</summary>
     [JsonIgnore]
     public BatchSize Size => new(Shards.Length, Shards.Sum(shard => shard.Bytes));
 }
+
+/// <summary>Neighbours in a batch that are repeated, back to back, in one pack.</summary>
+/// <param name="First">The first of them in the batch.</param>
+/// <param name="Count">How many.</param>
+public readonly record struct PackedShards(int First, int Count);
 
 /// <summary>What the manifest will say beside the shards' digests.</summary>
 /// <param name="Tensors">The tensors, in the checkpoint's order.</param>

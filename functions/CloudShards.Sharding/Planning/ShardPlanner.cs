@@ -18,7 +18,7 @@ public static class ShardPlanner
         ArgumentNullException.ThrowIfNull(description);
         ArgumentNullException.ThrowIfNull(bounds);
         var (shards, shardOf) = Distinct(description.Tensors);
-        var batches = Batch(shards, bounds);
+        var (batches, placeOf) = Batch(shards, bounds);
         var plan = new ShardPlan
         {
             Job = job,
@@ -29,7 +29,7 @@ public static class ShardPlanner
             TensorCount = description.Tensors.Length,
             Batches = [.. batches.Select(batch => batch.Size)],
         };
-        var tensors = description.Tensors.Select((tensor, i) => new PlannedTensor(tensor.Name, tensor.DType, tensor.Shape, shardOf[i]));
+        var tensors = description.Tensors.Select((tensor, i) => new PlannedTensor(tensor.Name, tensor.DType, tensor.Shape, placeOf[shardOf[i]]));
         return new(plan, new([.. tensors], description.Metadata, description.Values), batches);
     }
 
@@ -52,27 +52,41 @@ public static class ShardPlanner
         return (shards, shardOf);
     }
 
-    private static ImmutableArray<ShardBatch> Batch(List<TensorInfo> shards, BatchBounds bounds)
+    // What is in one pack is written together; so shards take new places.
+    private static (ImmutableArray<ShardBatch> Batches, int[] PlaceOf) Batch(List<TensorInfo> shards, BatchBounds bounds)
     {
         var batches = ImmutableArray.CreateBuilder<ShardBatch>();
-        var (first, bytes) = (0, 0L);
-        for (var i = 0; i < shards.Count; i++)
+        var (batch, packs) = (ImmutableArray.CreateBuilder<TensorInfo>(), ImmutableArray.CreateBuilder<PackedShards>());
+        var (placeOf, place, bytes) = (new int[shards.Count], 0, 0L);
+        void End()
         {
-            if (i > first && (i - first == bounds.BatchShards || shards[i].Bytes > bounds.BatchBytes - bytes))
+            if (batch.Count > 0)
             {
-                batches.Add(new(batches.Count, [.. shards[first..i]]));
-                (first, bytes) = (i, 0);
+                batches.Add(new(batches.Count, batch.DrainToImmutable(), packs.DrainToImmutable()));
+                bytes = 0;
+            }
+        }
+
+        foreach (var run in PackPlanner.Runs(shards, bounds.PackedBytes))
+        {
+            var runBytes = run.Sum(shard => shards[shard].Bytes);
+            if (batch.Count + run.Count > bounds.BatchShards || runBytes > bounds.BatchBytes - bytes)
+            {
+                End();
             }
 
-            bytes += shards[i].Bytes;
+            if (run.Count > 1)
+            {
+                packs.Add(new(batch.Count, run.Count));
+            }
+
+            run.ForEach(shard => placeOf[shard] = place++);
+            batch.AddRange(run.Select(shard => shards[shard]));
+            bytes += runBytes;
         }
 
-        if (first < shards.Count)
-        {
-            batches.Add(new(batches.Count, [.. shards[first..]]));
-        }
-
-        return batches.DrainToImmutable();
+        End();
+        return (batches.DrainToImmutable(), placeOf);
     }
 
     private static long Start(TensorInfo tensor) => tensor.Contiguous?.Offset ?? tensor.Layout.Extent.Offset;

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Collections.Immutable;
 using CloudShards.Formats;
 
@@ -21,6 +22,8 @@ internal sealed class BatchWriter(ImmutableArray<ICheckpointSource> sources, Sha
     // Small shards that are written at once from what one request has read: a write takes as long as some hundred KiB take to travel.
     private const int SmallWrites = 8;
 
+    private readonly PackReader _packs = new(sources);
+
     /// <summary>Writes a batch.</summary>
     /// <param name="batch">The batch.</param>
     /// <param name="progress">Is told of each shard; null for nobody.</param>
@@ -39,16 +42,23 @@ internal sealed class BatchWriter(ImmutableArray<ICheckpointSource> sources, Sha
             }
         }
 
-        await Parallel.ForEachAsync(Work(batch.Shards, Finish), Parallelism(lanes, cancellationToken), async (work, token) =>
+        var packs = new ReceiptPack[batch.Packs.Length];
+        var packing = batch.Packs.Select<PackedShards, Func<CancellationToken, Task>>((pack, i) => async token =>
+            packs[i] = new(await WritePackAsync(batch.Shards.Slice(pack.First, pack.Count), (shard, written) => Finish(pack.First + shard, written), token)
+                .ConfigureAwait(false), pack));
+        await Parallel.ForEachAsync(packing.Concat(Work(batch, Finish)), Parallelism(lanes, cancellationToken), async (work, token) =>
             await pace.RunAsync(work, token).ConfigureAwait(false)).ConfigureAwait(false);
-        return new(batch.Number, [.. shards]);
+        return new(batch.Number, [.. shards], [.. packs]);
     }
 
-    private IEnumerable<Func<CancellationToken, Task>> Work(ImmutableArray<TensorInfo> tensors, Action<int, WrittenShard> finish)
+    private IEnumerable<Func<CancellationToken, Task>> Work(ShardBatch batch, Action<int, WrittenShard> finish)
     {
+        var tensors = batch.Shards;
+        var packed = batch.Packs.SelectMany(pack => Enumerable.Range(pack.First, pack.Count)).ToHashSet();
         var (small, views) = (new List<int>(), new List<int>());
-        foreach (var (shard, tensor) in tensors.Index())
+        foreach (var shard in Enumerable.Range(0, tensors.Length).Where(shard => !packed.Contains(shard)))
         {
+            var tensor = tensors[shard];
             switch (tensor.Contiguous)
             {
                 case { Length: <= SmallBytes }:
@@ -92,12 +102,22 @@ internal sealed class BatchWriter(ImmutableArray<ICheckpointSource> sources, Sha
         using var buffer = await writer.RentAsync(cancellationToken).ConfigureAwait(false);
         var content = buffer.Memory[..(int)group.Extent.Length];
         await source.ReadAsync(group.Extent.Offset, content, cancellationToken).ConfigureAwait(false);
-        await Parallel.ForEachAsync(group.Members, Parallelism(SmallWrites, cancellationToken), async (i, token) =>
-        {
-            var shard = content.Slice((int)(ranges[i].Offset - group.Extent.Offset), (int)ranges[i].Length);
-            finish(i, await writer.WriteAsync(shard, token).ConfigureAwait(false));
-        }).ConfigureAwait(false);
+        await WriteSmallAsync(
+            group.Members.Select(i => (i, content.Slice((int)(ranges[i].Offset - group.Extent.Offset), (int)ranges[i].Length))), finish, cancellationToken)
+            .ConfigureAwait(false);
     }
+
+    private async Task<Digest> WritePackAsync(ImmutableArray<TensorInfo> tensors, Action<int, WrittenShard> finish, CancellationToken cancellationToken)
+    {
+        using var buffer = await writer.RentAsync(cancellationToken).ConfigureAwait(false);
+        var shards = await _packs.ReadAsync(tensors, buffer.Memory, cancellationToken).ConfigureAwait(false);
+        await WriteSmallAsync(shards.Index(), finish, cancellationToken).ConfigureAwait(false);
+        return await writer.WritePackAsync(buffer.Memory[..shards.Sum(shard => shard.Length)], cancellationToken).ConfigureAwait(false);
+    }
+
+    private Task WriteSmallAsync(IEnumerable<(int Index, Memory<byte> Content)> shards, Action<int, WrittenShard> finish, CancellationToken cancellationToken) =>
+        Parallel.ForEachAsync(shards, Parallelism(SmallWrites, cancellationToken), async (shard, token) =>
+            finish(shard.Index, await writer.WriteAsync(shard.Content, token).ConfigureAwait(false)));
 
     private Task<WrittenShard> WriteRangeAsync(ICheckpointSource source, ByteRange range, CancellationToken cancellationToken)
     {
@@ -129,8 +149,16 @@ internal sealed class BatchWriter(ImmutableArray<ICheckpointSource> sources, Sha
 
     private async Task<WrittenShard> WriteViewAsync(TensorInfo tensor, CancellationToken cancellationToken)
     {
-        using var view = new ViewReader(sources[tensor.File], tensor);
-        return await writer.WriteAsync(tensor.Bytes, view.ReadAsync, cancellationToken).ConfigureAwait(false);
+        var block = ArrayPool<byte>.Shared.Rent(ShardingOptions.ViewBlockBytes);
+        try
+        {
+            using var view = new ViewReader(sources[tensor.File], tensor, block);
+            return await writer.WriteAsync(tensor.Bytes, view.ReadAsync, cancellationToken).ConfigureAwait(false);
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(block);
+        }
     }
 
     private static ParallelOptions Parallelism(int degree, CancellationToken cancellationToken) =>

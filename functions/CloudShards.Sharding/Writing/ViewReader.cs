@@ -10,20 +10,22 @@ namespace CloudShards.Sharding;
 internal sealed class ViewReader : IDisposable
 {
     private const int WindowBytes = ShardingOptions.BufferedBytes;
-    private const int BlockBytes = ShardingOptions.ViewBlockBytes;
 
     private readonly ICheckpointSource _source;
     private readonly TensorGather _gather;
     private readonly long _bytes;
     private readonly byte[] _window;
-    private readonly byte[] _block;
+    private readonly Memory<byte> _block;
     private ByteRange _filled;
 
-    public ViewReader(ICheckpointSource source, TensorInfo tensor)
+    /// <summary>A reader of a tensor.</summary>
+    /// <param name="source">The file.</param>
+    /// <param name="tensor">The tensor.</param>
+    /// <param name="block">Where the file's bytes are read to, block by block; as long as the reader is used.</param>
+    public ViewReader(ICheckpointSource source, TensorInfo tensor, Memory<byte> block)
     {
-        (_source, _gather, _bytes) = (source, new(tensor), tensor.Bytes);
+        (_source, _gather, _bytes, _block) = (source, new(tensor), tensor.Bytes, block);
         _window = ArrayPool<byte>.Shared.Rent((int)Math.Min(WindowBytes, Math.Max(1, _bytes)));
-        _block = ArrayPool<byte>.Shared.Rent(BlockBytes);
     }
 
     /// <summary>Reads from byte <paramref name="offset"/> of the tensor's contiguous form on. Reads forward are cheap; one back costs its window again.</summary>
@@ -42,20 +44,16 @@ internal sealed class ViewReader : IDisposable
         }
     }
 
-    public void Dispose()
-    {
-        ArrayPool<byte>.Shared.Return(_window);
-        ArrayPool<byte>.Shared.Return(_block);
-    }
+    public void Dispose() => ArrayPool<byte>.Shared.Return(_window);
 
     private async ValueTask FillAsync(long offset, CancellationToken cancellationToken)
     {
         var length = (int)Math.Min(WindowBytes, _bytes - offset);
         var first = offset / _gather.ElementBytes;
         var extent = _gather.SourceOf(first, length / _gather.ElementBytes);
-        for (var at = extent.Offset; at < extent.End; at += BlockBytes)
+        for (var at = extent.Offset; at < extent.End; at += _block.Length)
         {
-            var block = _block.AsMemory(0, (int)Math.Min(BlockBytes, extent.End - at));
+            var block = _block[..(int)Math.Min(_block.Length, extent.End - at)];
             await _source.ReadAsync(at, block, cancellationToken).ConfigureAwait(false);
             _gather.Gather(first, _window.AsSpan(0, length), at, block.Span);
         }

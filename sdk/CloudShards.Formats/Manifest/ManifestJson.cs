@@ -15,7 +15,7 @@ namespace CloudShards.Formats;
     AllowDuplicateProperties = false,
     RespectNullableAnnotations = true,
     RespectRequiredConstructorParameters = true,
-    Converters = [typeof(ShardedTensorJson), typeof(MetadataJson)])]
+    Converters = [typeof(ShardedTensorJson), typeof(PackedTensorJson), typeof(MetadataJson)])]
 [JsonSerializable(typeof(ShardManifest))]
 [JsonSerializable(typeof(ShardTag))]
 internal sealed partial class ManifestJson : JsonSerializerContext;

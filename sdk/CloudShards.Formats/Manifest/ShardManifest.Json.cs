@@ -89,23 +89,23 @@ public sealed partial record ShardManifest
             throw Errors.LimitExceeded("the number of tensors", Tensors.Length, limits.MaxTensors, nameof(limits.MaxTensors));
         }
 
-        var names = new HashSet<string>(Tensors.Length, StringComparer.Ordinal);
+        var byName = new Dictionary<string, ShardedTensor>(Tensors.Length, StringComparer.Ordinal);
         foreach (var tensor in Tensors)
         {
-            Validate(tensor, names, limits);
+            Validate(tensor, byName, limits);
         }
 
-        ValidatePacks(names);
+        ValidatePacks(byName);
     }
 
-    private void Validate(ShardedTensor? tensor, HashSet<string> names, CheckpointLimits limits)
+    private void Validate(ShardedTensor? tensor, Dictionary<string, ShardedTensor> byName, CheckpointLimits limits)
     {
         if (tensor is null)
         {
             throw Errors.ManifestInconsistent("an item of `tensors` is `null`");
         }
 
-        if (!names.Add(tensor.Name))
+        if (!byName.TryAdd(tensor.Name, tensor))
         {
             throw Errors.NameCollision(tensor.Name, "tensors");
         }
@@ -128,15 +128,9 @@ public sealed partial record ShardManifest
         }
     }
 
-    private void ValidatePacks(HashSet<string> names)
+    private void ValidatePacks(Dictionary<string, ShardedTensor> byName)
     {
-        if (Packs.IsDefaultOrEmpty)
-        {
-            return;
-        }
-
-        var bytesOf = Tensors.ToDictionary(tensor => tensor.Name, tensor => tensor.Bytes, StringComparer.Ordinal);
-        foreach (var pack in Packs)
+        foreach (var pack in Packs.IsDefault ? [] : Packs)
         {
             if (pack is null or { Bytes: < 0 } or { Tensors.IsDefault: true } || pack.Tensors.Contains(null!))
             {
@@ -145,7 +139,7 @@ public sealed partial record ShardManifest
 
             foreach (var packed in pack.Tensors)
             {
-                if (!names.Contains(packed.Name) || !new ByteRange(packed.Offset, bytesOf[packed.Name]).LiesWithin(pack.Bytes))
+                if (!byName.TryGetValue(packed.Name, out var tensor) || !new ByteRange(packed.Offset, tensor.Bytes).LiesWithin(pack.Bytes))
                 {
                     throw Errors.ManifestInconsistent($"the pack {pack.Digest} cannot hold it at byte {packed.Offset}", packed.Name);
                 }

@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Collections.Immutable;
 using System.Diagnostics;
 using CloudShards.Formats;
 
@@ -10,21 +11,46 @@ internal sealed class RangeScheduler
     private readonly RequestBudget _budget;
     private readonly ShardCache? _cache;
     private readonly ShardFetcher _fetcher;
+    private readonly PackFetcher _packs;
+    private readonly ReadPlanner _planner;
+    private readonly PackReadPlanner _packPlanner;
     private readonly ShardedCheckpointOptions _options;
     private readonly ReadTelemetry _telemetry;
 
     /// <summary>A scheduler of a checkpoint's reads.</summary>
-    public RangeScheduler(IShardStore store, int chunkBytes, ShardedCheckpointOptions options, ReadTelemetry telemetry)
+    public RangeScheduler(IShardStore store, ShardManifest manifest, ShardedCheckpointOptions options, ReadTelemetry telemetry)
     {
+        var chunkBytes = manifest.ChunkBytes;
         (_options, _telemetry) = (options, telemetry);
         _budget = new(options.MaxConcurrency, options.MaxBytesInFlight);
         _cache = options.CacheFolder is { } folder ? new(folder, options.CacheMaxBytes, options.TimeProvider, telemetry) : null;
         _fetcher = new(store, _cache, _budget, chunkBytes, options, telemetry);
-        Planner = new(chunkBytes, options.MaxRequestBytes, options.MaxGapBytes);
+        _packs = new(_fetcher, _cache, telemetry);
+        _planner = new(chunkBytes, options.MaxRequestBytes, options.MaxGapBytes);
+        _packPlanner = new(manifest.Packs, _planner.RequestBytes, options.MaxGapBytes);
     }
 
-    /// <summary>Cuts what is wanted into requests.</summary>
-    public ReadPlanner Planner { get; }
+    /// <summary>What it would cost to read parts of tensors together.</summary>
+    public ReadPlan Cost(IEnumerable<TensorSlice> slices)
+    {
+        var (requests, bytes, overRead) = (0L, 0L, 0L);
+        foreach (var group in _packPlanner.Group(slices, static slice => slice.Bytes == slice.Tensor.Bytes ? slice.Tensor : null))
+        {
+            if (group.Pack is not null)
+            {
+                (requests, bytes, overRead) = (requests + 1, bytes + group.Range.Length, overRead + group.GapBytes(slice => slice.Bytes));
+                continue;
+            }
+
+            var slice = group.Members[0].Item;
+            foreach (var request in _planner.Plan(slice, new(0, slice.Bytes)))
+            {
+                (requests, bytes, overRead) = (requests + 1, bytes + request.Range.Length, overRead + request.Range.Length - request.Packed.Length);
+            }
+        }
+
+        return new(requests, bytes, overRead);
+    }
 
     /// <summary>Runs reads, which are enumerated as they are started. The first failure ends the others and is thrown.</summary>
     public async Task RunAsync(IEnumerable<ShardRead> reads, ProgressSum? progress, CancellationToken cancellationToken)
@@ -33,11 +59,14 @@ internal sealed class RangeScheduler
         using var fills = NewFills(cancellationToken);
         await Parallel.ForEachAsync(Plan(reads, fills, progress), parallel, async (request, stop) =>
         {
-            var isCached = await RunAsync(request, stop).ConfigureAwait(false);
-            request.Pass?.Add(request.Planned.Range.Offset, request.Destination, isCached);
-            if (request.Run is { } run)
+            if (request is RangeRequest range)
             {
-                progress?.Add(run, request.Destination.Length);
+                var isCached = await RunAsync(range, stop).ConfigureAwait(false);
+                range.Arrival.Take(range.Planned.Range.Offset, range.Destination, isCached);
+            }
+            else if (request is PackRequest pack)
+            {
+                await RunAsync(pack, stop).ConfigureAwait(false);
             }
         }).ConfigureAwait(false);
     }
@@ -47,7 +76,7 @@ internal sealed class RangeScheduler
     {
         using var fills = NewFills(cancellationToken);
         var fill = destination.Length == tensor.Bytes && destination.Length > 0 ? fills?.TryBegin(tensor) : null;
-        foreach (var range in Planner.Plan(new ByteRange(offset, destination.Length)))
+        foreach (var range in _planner.Plan(new ByteRange(offset, destination.Length)))
         {
             var window = destination.Slice((int)(range.Offset - offset), (int)range.Length);
             var begun = Stopwatch.GetTimestamp();
@@ -75,17 +104,29 @@ internal sealed class RangeScheduler
     private IEnumerable<Request> Plan(IEnumerable<ShardRead> reads, CacheFills? fills, ProgressSum? progress)
     {
         ShardPass? pass = null;
-        foreach (var read in reads)
+        foreach (var group in _packPlanner.Group(reads, static read => read.IsWhole ? read.Tensor : null))
         {
-            pass = PassOf(read, pass, fills);
-            var run = progress?.Begin(read.Destination.Length);
-            var slice = read.Slice ?? TensorSlice.Whole(read.Tensor);
-            foreach (var planned in Planner.Plan(slice, new(read.Offset, read.Destination.Length)))
+            if (group.Pack is { } pack)
             {
-                yield return new(slice, planned, read.Destination.Slice((int)(planned.Packed.Offset - read.Offset), (int)planned.Packed.Length), pass, run);
+                yield return new PackRequest(pack, group.Range, [.. group.Members.Select(member => new PackedRead(
+                    member.Item.Tensor, member.Offset, member.Item.Destination, ArrivalOf(member.Item, PassOf(member.Item, null, fills), progress)))]);
+                continue;
+            }
+
+            var read = group.Members[0].Item;
+            pass = PassOf(read, pass, fills);
+            var arrival = ArrivalOf(read, pass, progress);
+            var slice = read.Slice ?? TensorSlice.Whole(read.Tensor);
+            foreach (var planned in _planner.Plan(slice, new(read.Offset, read.Destination.Length)))
+            {
+                yield return new RangeRequest(
+                    slice, planned, read.Destination.Slice((int)(planned.Packed.Offset - read.Offset), (int)planned.Packed.Length), arrival);
             }
         }
     }
+
+    private static Arrival ArrivalOf(in ShardRead read, ShardPass? pass, ProgressSum? progress) =>
+        new(pass, progress, progress?.Begin(read.Destination.Length));
 
     private ShardPass? PassOf(in ShardRead read, ShardPass? current, CacheFills? fills)
     {
@@ -99,12 +140,24 @@ internal sealed class RangeScheduler
         return next.Continues(read) ? next : null;
     }
 
-    private async ValueTask<bool> RunAsync(Request request, CancellationToken cancellationToken)
+    private async ValueTask<RequestBudget.Lease> EnterAsync(long bytes, CancellationToken cancellationToken)
+    {
+        var begun = Stopwatch.GetTimestamp();
+        var turn = await _budget.EnterAsync(bytes, cancellationToken).ConfigureAwait(false);
+        _telemetry.Queued(Stopwatch.GetElapsedTime(begun));
+        return turn;
+    }
+
+    private async ValueTask RunAsync(PackRequest request, CancellationToken cancellationToken)
+    {
+        using var turn = await EnterAsync(request.Range.Length, cancellationToken).ConfigureAwait(false);
+        await _packs.FetchAsync(request.Pack, request.Range, request.Reads, cancellationToken).ConfigureAwait(false);
+    }
+
+    private async ValueTask<bool> RunAsync(RangeRequest request, CancellationToken cancellationToken)
     {
         var (slice, planned, destination) = (request.Slice, request.Planned, request.Destination);
-        var begun = Stopwatch.GetTimestamp();
-        using var turn = await _budget.EnterAsync(planned.Range.Length, cancellationToken).ConfigureAwait(false);
-        _telemetry.Queued(Stopwatch.GetElapsedTime(begun));
+        using var turn = await EnterAsync(planned.Range.Length, cancellationToken).ConfigureAwait(false);
         if (planned.IsExact)
         {
             return await _fetcher.FetchAsync(slice.Tensor, planned.Range.Offset, destination, cancellationToken).ConfigureAwait(false);
@@ -124,6 +177,23 @@ internal sealed class RangeScheduler
         }
     }
 
-    private readonly record struct Request(
-        TensorSlice Slice, PlannedRequest Planned, Memory<byte> Destination, ShardPass? Pass, ProgressSum.Run? Run);
+    private abstract record Request;
+
+    private sealed record RangeRequest(TensorSlice Slice, PlannedRequest Planned, Memory<byte> Destination, Arrival Arrival) : Request;
+
+    private sealed record PackRequest(ManifestPack Pack, ByteRange Range, ImmutableArray<PackedRead> Reads) : Request;
+}
+
+/// <summary>Who is told that bytes of a read have arrived.</summary>
+internal readonly record struct Arrival(ShardPass? Pass, ProgressSum? Progress, ProgressSum.Run? Run)
+{
+    /// <summary>Bytes from <paramref name="offset"/> of the tensor on are in place and verified.</summary>
+    public void Take(long offset, Memory<byte> bytes, bool isCached)
+    {
+        Pass?.Add(offset, bytes, isCached);
+        if (Run is { } run)
+        {
+            Progress?.Add(run, bytes.Length);
+        }
+    }
 }

@@ -53,6 +53,9 @@ internal sealed partial class ReadTelemetry(string checkpoint, ILogger logger)
         LogChunkCorrupt(logger, chunk, tensor, blob);
     }
 
+    /// <summary>A pack is missing, or is not what the manifest says; its tensors are read from their own shards.</summary>
+    public void PackUnusable(string blob, Exception exception) => LogPackUnusable(logger, exception, blob);
+
     /// <summary>The service refused a range because it is asked too much.</summary>
     public void Throttled(string blob, int status, int limit, TimeSpan delay)
     {
@@ -91,6 +94,9 @@ internal sealed partial class ReadTelemetry(string checkpoint, ILogger logger)
 
     [LoggerMessage(3, LogLevel.Warning, "The cached file {File} of the tensor {Tensor} is damaged. It is deleted, and read from the store.")]
     private static partial void LogCacheDamaged(ILogger logger, string file, string tensor);
+
+    [LoggerMessage(5, LogLevel.Warning, "The pack {Blob} cannot be used; its tensors are read one by one from their shards, which takes longer. Was it deleted?")]
+    private static partial void LogPackUnusable(ILogger logger, Exception exception, string blob);
 
     [LoggerMessage(4, LogLevel.Warning, "The cache in {Folder} cannot be used as it should, so more is read from the store. Check its permissions and the space on its disk. Told once.")]
     private static partial void LogCacheFailed(ILogger logger, Exception exception, string folder);

@@ -10,6 +10,9 @@ namespace CloudShards;
 internal sealed class ShardFetcher(
     IShardStore store, ShardCache? cache, RequestBudget budget, int chunkBytes, ShardedCheckpointOptions options, ReadTelemetry telemetry)
 {
+    /// <summary>Bytes of a chunk.</summary>
+    public int ChunkBytes => chunkBytes;
+
     /// <summary>Brings a range; true where it came from the cache.</summary>
     public async ValueTask<bool> FetchAsync(ShardedTensor tensor, long offset, Memory<byte> destination, CancellationToken cancellationToken)
     {
@@ -58,7 +61,8 @@ internal sealed class ShardFetcher(
         return false;
     }
 
-    private async ValueTask AskAsync(string blob, long offset, Memory<byte> destination, CancellationToken cancellationToken)
+    /// <summary>Asks the store for a range of a blob, again and again where the service says that it is asked too much. Verifies nothing.</summary>
+    public async ValueTask AskAsync(string blob, long offset, Memory<byte> destination, CancellationToken cancellationToken)
     {
         for (var attempt = 0; ; attempt++)
         {
@@ -99,7 +103,8 @@ internal sealed class ShardFetcher(
         telemetry.Arrived(destination.Length);
     }
 
-    private int? Mismatch(ShardedTensor tensor, long offset, ReadOnlySpan<byte> content, int fromChunk = 0) =>
+    /// <summary>The first chunk, from one on, that lies whole in a run of a tensor's bytes and is wrong; null where there is none.</summary>
+    public int? Mismatch(ShardedTensor tensor, long offset, ReadOnlySpan<byte> content, int fromChunk = 0) =>
         options.Verification == ShardVerification.None ? null : ChunkSums.FirstMismatch(tensor, chunkBytes, offset, content, fromChunk);
 
     private void ThrowIfStill(ShardedTensor tensor, int chunk, long offset, ReadOnlySpan<byte> content)

@@ -9,6 +9,9 @@ namespace CloudShards;
 /// <param name="Slice">The part of the tensor that is meant; null for all of it.</param>
 public readonly record struct ShardRead(ShardedTensor Tensor, long Offset, Memory<byte> Destination, TensorSlice? Slice = null)
 {
+    /// <summary>Whether it is all of the tensor.</summary>
+    internal bool IsWhole => Slice is null && Offset == 0 && Destination.Length == Tensor.Bytes;
+
     /// <summary>The whole of a slice, which must be as long as <paramref name="destination"/>.</summary>
     /// <param name="slice">The part of a tensor.</param>
     /// <param name="destination">Where the bytes go.</param>

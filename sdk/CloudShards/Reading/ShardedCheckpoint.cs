@@ -24,7 +24,7 @@ public sealed class ShardedCheckpoint : IAsyncDisposable
         Manifest = manifest;
         _tensors = manifest.Tensors.ToDictionary(tensor => tensor.Name, StringComparer.Ordinal);
         _telemetry = new(reference.Name, options.Logger);
-        _scheduler = new(store, manifest.ChunkBytes, options, _telemetry);
+        _scheduler = new(store, manifest, options, _telemetry);
         _time = options.TimeProvider;
     }
 
@@ -154,23 +154,17 @@ public sealed class ShardedCheckpoint : IAsyncDisposable
         string name, ReadOnlySpan<Range> ranges, Memory<byte> destination, CancellationToken cancellationToken = default) =>
         ReadAllAsync([ShardRead.Whole(TensorSlice.Of(this[name], ranges), destination)], null, cancellationToken);
 
-    /// <summary>What it would cost to read parts of tensors. Asks the store nothing.</summary>
+    /// <summary>What it would cost to read parts of tensors by one call of <see cref="ReadAllAsync"/>. Asks the store nothing.</summary>
     /// <param name="slices">The parts; <c>TensorSlice.Of(tensor, [])</c> is all of a tensor.</param>
     /// <exception cref="ArgumentException">A tensor is not of this checkpoint.</exception>
     public ReadPlan Plan(params IEnumerable<TensorSlice> slices)
     {
         ArgumentNullException.ThrowIfNull(slices);
-        var (requests, bytes, wanted) = (0L, 0L, 0L);
-        foreach (var slice in slices)
+        return _scheduler.Cost(slices.Select(slice =>
         {
             ThrowUnlessOwn(slice.Tensor, 0, 0);
-            foreach (var request in _scheduler.Planner.Plan(slice, new(0, slice.Bytes)))
-            {
-                (requests, bytes, wanted) = (requests + 1, bytes + request.Range.Length, wanted + request.Packed.Length);
-            }
-        }
-
-        return new(requests, bytes, bytes - wanted);
+            return slice;
+        }));
     }
 
     /// <summary>Reads many runs of bytes, several at once. The first failure ends the others.</summary>

@@ -68,47 +68,59 @@ internal sealed class ShardWriter(IShardStore store, ShardWriterOptions options)
         return await CreateAsync(sums, Blocks(sums, content, buffer.Memory, cancellationToken), cancellationToken).ConfigureAwait(false);
     }
 
+    /// <summary>Writes a pack: shards back to back.</summary>
+    /// <exception cref="InvalidDataException">The store has a pack of that digest and another length.</exception>
+    public async Task<Digest> WritePackAsync(ReadOnlyMemory<byte> content, CancellationToken cancellationToken)
+    {
+        var digest = Digest.Of(content.Span);
+        await CreateAsync(StoreLayout.Pack(digest), content, cancellationToken).ConfigureAwait(false);
+        return digest;
+    }
+
     /// <summary>Whether the store has a shard already. One that is there to stay for a while is renewed where it must be.</summary>
     /// <exception cref="InvalidDataException">It has one of another length.</exception>
-    public async Task<bool> ExistsAsync(ShardSums sums, CancellationToken cancellationToken)
-    {
-        var name = StoreLayout.Shard(sums.Digest);
-        return await store.TryFindAsync(name, cancellationToken).ConfigureAwait(false) switch
+    public Task<bool> ExistsAsync(ShardSums sums, CancellationToken cancellationToken) =>
+        ExistsAsync(StoreLayout.Shard(sums.Digest), sums.Bytes, cancellationToken);
+
+    private async Task<bool> ExistsAsync(string name, long bytes, CancellationToken cancellationToken) =>
+        await store.TryFindAsync(name, cancellationToken).ConfigureAwait(false) switch
         {
             null => false,
-            { Bytes: var bytes } when bytes != sums.Bytes => throw Errors.ShardLength(name, sums.Bytes, bytes),
+            { Bytes: var found } when found != bytes => throw Errors.ShardLength(name, bytes, found),
             { ModifiedAt: var modifiedAt } when modifiedAt >= options.Clock.GetUtcNow() - RenewAfter => true,
             _ => await store.TryRenewAsync(name, cancellationToken).ConfigureAwait(false),
         };
-    }
 
-    private async Task<WrittenShard> CreateAsync(ShardSums sums, ReadOnlyMemory<byte> content, CancellationToken cancellationToken)
+    private async Task<WrittenShard> CreateAsync(ShardSums sums, ReadOnlyMemory<byte> content, CancellationToken cancellationToken) =>
+        new(sums, await CreateAsync(StoreLayout.Shard(sums.Digest), content, cancellationToken).ConfigureAwait(false));
+
+    private async Task<WrittenShard> CreateAsync(ShardSums sums, IAsyncEnumerable<ReadOnlyMemory<byte>> blocks, CancellationToken cancellationToken)
     {
         var name = StoreLayout.Shard(sums.Digest);
-        return await CreateAsync(
-            sums, content.Length >= ProbedBytes, () => store.TryCreateAsync(name, content, cancellationToken), cancellationToken).ConfigureAwait(false);
+        ValueTask<bool> Create() => store.TryCreateAsync(name, blocks, cancellationToken);
+        return new(sums, await CreateAsync(name, sums.Bytes, true, Create, cancellationToken).ConfigureAwait(false));
     }
 
-    private Task<WrittenShard> CreateAsync(ShardSums sums, IAsyncEnumerable<ReadOnlyMemory<byte>> blocks, CancellationToken cancellationToken) =>
-        CreateAsync(sums, true, () => store.TryCreateAsync(StoreLayout.Shard(sums.Digest), blocks, cancellationToken), cancellationToken);
+    private Task<bool> CreateAsync(string name, ReadOnlyMemory<byte> content, CancellationToken cancellationToken) => CreateAsync(
+        name, content.Length, content.Length >= ProbedBytes, () => store.TryCreateAsync(name, content, cancellationToken), cancellationToken);
 
     // What was there when it was created and is not there when it is looked for was swept in between; the next sweep is a day away.
-    private async Task<WrittenShard> CreateAsync(ShardSums sums, bool isProbed, Func<ValueTask<bool>> create, CancellationToken cancellationToken)
+    private async Task<bool> CreateAsync(string name, long bytes, bool isProbed, Func<ValueTask<bool>> create, CancellationToken cancellationToken)
     {
         for (var attempt = 0; attempt < MaxAttempts; attempt++)
         {
-            if ((isProbed || attempt > 0) && await ExistsAsync(sums, cancellationToken).ConfigureAwait(false))
+            if ((isProbed || attempt > 0) && await ExistsAsync(name, bytes, cancellationToken).ConfigureAwait(false))
             {
-                return new(sums, false);
+                return false;
             }
 
             if (await create().ConfigureAwait(false))
             {
-                return new(sums, true);
+                return true;
             }
         }
 
-        throw Errors.ShardNeitherThereNorNot(StoreLayout.Shard(sums.Digest));
+        throw Errors.ShardNeitherThereNorNot(name);
     }
 
     // Content that fits in the buffer stays in it. The next block is read while this one is hashed.
