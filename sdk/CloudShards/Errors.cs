@@ -31,6 +31,10 @@ internal static class Errors
         $"`{blob}` has more than the {maxBytes:N0} bytes that a document of its kind may have. If it is a manifest that is trusted, raise "
         + $"`{nameof(CheckpointLimits)}.{nameof(CheckpointLimits.MaxManifestBytes)}`.");
 
+    public static IOException CacheLockHeld(string path) => new(
+        $"Another process did not let go of `{path}` for two seconds. Was it stopped? Nothing is cached for the next minute; end it, or give "
+        + "this program a cache folder of its own.");
+
     public static ShardNotFoundException ShardMissing(string blob, string store, Exception? inner = null) => new(
         $"`{store}` has no `{blob}`. If the checkpoint's manifest names it, it was deleted since; publish the checkpoint again.", blob, inner);
 

@@ -4,14 +4,14 @@ using CloudShards.Formats;
 namespace CloudShards;
 
 /// <summary>The shards that one call is writing to the cache. What is unfinished when the call ends is removed.</summary>
-internal sealed class CacheFills(ShardCache cache, CancellationToken cancellationToken) : IDisposable
+internal sealed class CacheFills(ShardCache cache, CancellationToken cancellationToken) : IAsyncDisposable
 {
     private readonly ConcurrentDictionary<CacheFill, bool> _open = [];
 
-    /// <summary>Begins to write a shard; null where it is not to be kept.</summary>
-    public CacheFill? TryBegin(ShardedTensor tensor)
+    /// <summary>Begins to write a shard in pieces; null where it is not to be kept.</summary>
+    public async Task<CacheFill?> TryBeginAsync(ShardedTensor tensor)
     {
-        var fill = cache.TryBegin(tensor, cancellationToken);
+        var fill = await cache.TryBeginAsync(tensor, cancellationToken).ConfigureAwait(false);
         if (fill is not null)
         {
             _open.TryAdd(fill, true);
@@ -20,18 +20,37 @@ internal sealed class CacheFills(ShardCache cache, CancellationToken cancellatio
         return fill;
     }
 
-    /// <summary>Keeps a shard that was written.</summary>
-    public void Complete(CacheFill fill)
+    /// <summary>Writes a piece; pieces may come in any order and at once, each once.</summary>
+    public static Task WriteAsync(CacheFill fill, long offset, ReadOnlyMemory<byte> piece) =>
+        DiskThreads.RunAsync(() => fill.Write(offset, piece.Span), CancellationToken.None);
+
+    /// <summary>Keeps a shard that was written in pieces.</summary>
+    public Task CompleteAsync(CacheFill fill)
     {
         _open.TryRemove(fill, out _);
-        fill.Complete();
+        return DiskThreads.RunAsync(fill.Complete, CancellationToken.None);
     }
 
-    public void Dispose()
+    /// <summary>Keeps a shard of which all bytes are at hand.</summary>
+    public async ValueTask KeepAsync(ShardedTensor tensor, ReadOnlyMemory<byte> content)
+    {
+        if (await cache.TryBeginAsync(tensor, cancellationToken).ConfigureAwait(false) is { } fill)
+        {
+            await DiskThreads.RunAsync(
+                () =>
+                {
+                    fill.Write(0, content.Span);
+                    fill.Complete();
+                },
+                CancellationToken.None).ConfigureAwait(false);
+        }
+    }
+
+    public async ValueTask DisposeAsync()
     {
         foreach (var fill in _open.Keys)
         {
-            fill.Dispose();
+            await DiskThreads.RunAsync(fill.Dispose, CancellationToken.None).ConfigureAwait(false);
         }
     }
 }

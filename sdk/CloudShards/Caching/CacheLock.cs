@@ -4,8 +4,7 @@ using Microsoft.Win32.SafeHandles;
 namespace CloudShards;
 
 /// <summary>
-/// The turn of one writer of a cache folder, among all processes: a lock on a file in which the sum of the cached bytes stands. The
-/// operating system frees the lock of a process that died.
+/// The turn of one process that takes room in a cache folder: a lock on a file in which the sum of the cached bytes stands.
 /// </summary>
 internal sealed class CacheLock : IDisposable
 {
@@ -18,45 +17,64 @@ internal sealed class CacheLock : IDisposable
     {
         _file = file;
         Span<byte> sum = stackalloc byte[sizeof(long)];
-        CachedBytes = RandomAccess.Read(file, sum, 0) == sum.Length ? BinaryPrimitives.ReadInt64LittleEndian(sum) : 0;
+        CachedBytes = RandomAccess.Read(file, sum, 0) == sum.Length ? BinaryPrimitives.ReadInt64LittleEndian(sum) : null;
     }
-
-    /// <summary>Bytes of all files of the cache, as its writers noted them; written back when the turn ends.</summary>
-    public long CachedBytes { get; set; }
 
     /// <summary>
-    /// Waits for the turn, at most two seconds or a little more: who has it needs it for the moment of a rename, or of a walk through the
-    /// folder.
+    /// Bytes of all files of the cache and of what was promised, at least, as those noted who had the turn before; null where nobody did.
+    /// Written back when the turn ends.
     /// </summary>
-    /// <exception cref="IOException">The file cannot be opened, or others did not let go of it; <see cref="IsHeld"/> tells.</exception>
-    public static CacheLock Take(string path, CancellationToken cancellationToken)
+    public long? CachedBytes { get; set; }
+
+    /// <summary>
+    /// Waits for the turn, about two seconds at most: who has it needs it for the moment of a sum, or of a walk through the folder.
+    /// </summary>
+    /// <exception cref="IOException">The file cannot be opened, or others did not let go of it.</exception>
+    public static async ValueTask<CacheLock> TakeAsync(string path, TimeProvider time, CancellationToken cancellationToken)
     {
-        for (var polls = 0; ; polls++)
+        for (var polls = 0; polls < MaxPolls; polls++)
         {
-            try
+            if (TryTake(path) is { } held)
             {
-                return new(File.OpenHandle(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None));
+                return held;
             }
-            catch (IOException e) when (IsHeld(e) && polls < MaxPolls)
-            {
-                cancellationToken.WaitHandle.WaitOne(Poll);
-                cancellationToken.ThrowIfCancellationRequested();
-            }
+
+            await Task.Delay(Poll, time, cancellationToken).ConfigureAwait(false);
         }
+
+        throw Errors.CacheLockHeld(path);
     }
 
-    /// <summary>Whether somebody has a file open, so that it cannot be opened by one alone.</summary>
-    public static bool IsHeld(IOException e) =>
-        // ERROR_SHARING_VIOLATION; EWOULDBLOCK of Linux and of macOS.
-        OperatingSystem.IsWindows() ? (e.HResult & 0xFFFF) == 32 : e.HResult is 11 or 35;
+    /// <summary>As <see cref="TakeAsync"/>, on the caller's thread.</summary>
+    public static CacheLock Take(string path, CancellationToken cancellationToken)
+    {
+        for (var polls = 0; polls < MaxPolls; polls++)
+        {
+            if (TryTake(path) is { } held)
+            {
+                return held;
+            }
+
+            cancellationToken.WaitHandle.WaitOne(Poll);
+            cancellationToken.ThrowIfCancellationRequested();
+        }
+
+        throw Errors.CacheLockHeld(path);
+    }
 
     public void Dispose()
     {
         using (_file)
         {
-            Span<byte> sum = stackalloc byte[sizeof(long)];
-            BinaryPrimitives.WriteInt64LittleEndian(sum, CachedBytes);
-            RandomAccess.Write(_file, sum, 0);
+            if (CachedBytes is { } bytes)
+            {
+                Span<byte> sum = stackalloc byte[sizeof(long)];
+                BinaryPrimitives.WriteInt64LittleEndian(sum, bytes);
+                RandomAccess.Write(_file, sum, 0);
+            }
         }
     }
+
+    private static CacheLock? TryTake(string path) =>
+        ExclusiveFile.TryOpen(path, FileMode.OpenOrCreate) is { } file ? new(file) : null;
 }

@@ -1,229 +1,180 @@
+using System.Collections.Immutable;
 using CloudShards.Formats;
 using Microsoft.Win32.SafeHandles;
 
 namespace CloudShards;
 
 /// <summary>
-/// Verified shards in a folder of this machine, by digest: <c>sha256/ab/abcdef…</c>, and <c>incoming/</c> for those that are being
-/// written. Several processes may share it. What is read from it is always compared with the chunk sums, so a file that a crash or a bad
-/// disk left damaged is dropped and read anew. No failure of the cache fails a read: it is counted, told once, and the store is asked.
+/// The cache of an open checkpoint: verified shards in a <see cref="CacheFolder"/>, which others may use too. What is read from it is always
+/// compared with the chunk sums, so a file that a crash or a bad disk left damaged is dropped and read anew. No failure of the cache fails
+/// a read: it is counted, told once, and the store is asked.
 /// </summary>
 /// <remarks>A file's time of last change is when it was last used, to the minute: the file system's time of access may be turned off.</remarks>
-internal sealed class ShardCache(string folder, long maxBytes, TimeProvider time, ReadTelemetry telemetry)
+internal sealed class ShardCache(
+    CacheFolder folder, ShardManifest manifest, long maxBytes, TimeProvider time, ReadTelemetry telemetry)
 {
     private static readonly TimeSpan TouchInterval = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan RefusalLength = TimeSpan.FromMinutes(1);
 
-    private readonly string _folder = Path.GetFullPath(folder);
-    private readonly Lock _turn = new();
-    private readonly HashSet<Digest> _filling = [];
-    private bool _isCounted;
-    private bool _isStuck;
+    // A checkpoint that is larger than the cache, and read in order, would delete just what its next start reads first.
+    private readonly Lazy<HashSet<Digest>> _own = new(() => [.. manifest.Tensors.Select(tensor => tensor.Digest)]);
+    private readonly VerifiedChunks _verified = new();
+    private volatile Refusal? _refusal;
 
-    private string Incoming => Path.Combine(_folder, "incoming");
+    /// <summary>The time by the checkpoint's clock.</summary>
+    public DateTimeOffset Now => time.GetUtcNow();
 
-    private string Shards => Path.Combine(_folder, "sha256");
-
-    /// <summary>Reads a run of a shard's bytes, if the shard is here and the run's chunks are right.</summary>
-    public bool TryRead(ShardedTensor tensor, int chunkBytes, long offset, Span<byte> destination, CancellationToken cancellationToken)
+    /// <summary>Reads a run of a shard's bytes, if the shard is here and its chunks are right. May wait for the disk.</summary>
+    public bool TryRead(ShardedTensor tensor, long offset, Span<byte> destination, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
+        var path = PathOf(tensor.Digest);
         try
         {
-            if (TryOpen(tensor) is { } file)
+            using var file = TryOpen(path);
+            if (file is not null)
             {
-                bool isRight;
-                using (file)
-                {
-                    Touch(file, PathOf(tensor.Digest));
-                    isRight = RandomAccess.GetLength(file) == tensor.Bytes && TryFill(file, offset, destination)
-                        && ChunkSums.FirstMismatch(tensor, chunkBytes, offset, destination) is null;
-                }
-
-                if (isRight)
+                Touch(file, path);
+                if (new CachedShard(file, tensor, manifest.ChunkBytes, _verified).TryRead(offset, destination))
                 {
                     telemetry.CacheHit(destination.Length);
                     return true;
                 }
 
-                telemetry.CacheDamaged(tensor.Name, PathOf(tensor.Digest));
-                Drop(tensor.Digest, cancellationToken);
+                telemetry.CacheDamaged(tensor.Name, path);
+                File.Delete(path);
             }
         }
         catch (Exception e) when (IsFailure(e))
         {
-            telemetry.CacheFailed(_folder, e);
+            telemetry.CacheFailed(folder.Path, e);
         }
 
         telemetry.CacheMiss();
         return false;
     }
 
-    /// <summary>Makes room for a shard that is about to be read; null where it is here, is on its way, or cannot be kept.</summary>
+    /// <summary>As <see cref="TryRead"/>, without keeping the caller's thread.</summary>
+    public Task<bool> TryReadAsync(ShardedTensor tensor, long offset, Memory<byte> destination, CancellationToken cancellationToken) =>
+        DiskThreads.RunAsync(() => TryRead(tensor, offset, destination.Span, cancellationToken), cancellationToken);
+
+    /// <summary>Reads many shards whole; for each, whether it was here and right.</summary>
+    public Task<ImmutableArray<bool>> TryReadAllAsync(
+        IEnumerable<(ShardedTensor Tensor, Memory<byte> Destination)> reads, CancellationToken cancellationToken) =>
+        DiskThreads.RunAsync<ImmutableArray<bool>>(
+            () => [.. reads.Select(read => TryRead(read.Tensor, 0, read.Destination.Span, cancellationToken))], cancellationToken);
+
+    /// <summary>Makes room for a shard that is about to be written; null where it is on its way, or cannot be kept.</summary>
+    public async ValueTask<CacheFill?> TryBeginAsync(ShardedTensor tensor, CancellationToken cancellationToken)
+    {
+        if (!MayBegin(tensor))
+        {
+            return null;
+        }
+
+        CacheRoom? room = null;
+        try
+        {
+            var wish = WishOf(tensor);
+            room = folder.TrySpend(wish) ?? Noted(await folder.ReserveAsync(wish, time, cancellationToken).ConfigureAwait(false));
+        }
+        catch (Exception e) when (IsFailure(e))
+        {
+            Failed(e);
+        }
+        finally
+        {
+            LeaveUnless(room, tensor);
+        }
+
+        return room is null ? null : new(this, tensor, room);
+    }
+
+    /// <summary>As <see cref="TryBeginAsync"/>, on the caller's thread; null also where the shard is here.</summary>
     public CacheFill? TryBegin(ShardedTensor tensor, CancellationToken cancellationToken)
     {
-        if (tensor.Bytes > maxBytes || File.Exists(PathOf(tensor.Digest)))
+        if (File.Exists(PathOf(tensor.Digest)) || !MayBegin(tensor))
         {
             return null;
         }
 
+        CacheRoom? room = null;
         try
         {
-            lock (_turn)
-            {
-                return _isStuck || _filling.Contains(tensor.Digest) ? null : Begin(tensor, cancellationToken);
-            }
+            var wish = WishOf(tensor);
+            room = folder.TrySpend(wish) ?? Noted(folder.Reserve(wish, time, cancellationToken));
         }
         catch (Exception e) when (IsFailure(e))
         {
-            // A process that was stopped in its turn must not cost two seconds for every shard.
-            _isStuck |= e is IOException held && CacheLock.IsHeld(held);
-            telemetry.CacheFailed(_folder, e);
-            return null;
+            Failed(e);
         }
+        finally
+        {
+            LeaveUnless(room, tensor);
+        }
+
+        return room is null ? null : new(this, tensor, room);
     }
 
-    /// <summary>Gives a shard that was written its name, or removes what was written of it.</summary>
-    public void End(CacheFill fill, bool isComplete)
+    /// <summary>Takes a shard as one that is not on its way any more.</summary>
+    public void Leave(Digest shard) => folder.Leave(shard);
+
+    /// <summary>Where a shard is, if it is cached.</summary>
+    public string PathOf(Digest shard) => folder.PathOf(shard);
+
+    /// <summary>Tells that something could not be written.</summary>
+    public void Failed(Exception exception)
     {
-        try
-        {
-            lock (_turn)
-            {
-                _filling.Remove(fill.Shard);
-                using var held = CacheLock.Take(LockFile, CancellationToken.None);
-                var path = PathOf(fill.Shard);
-                if (isComplete && !File.Exists(path))
-                {
-                    Directory.CreateDirectory(Path.GetDirectoryName(path)!);
-                    File.Move(fill.Path, path);
-                    File.SetLastWriteTimeUtc(path, time.GetUtcNow().UtcDateTime);
-                }
-                else
-                {
-                    File.Delete(fill.Path);
-                    held.CachedBytes -= fill.Bytes;
-                }
-            }
-        }
-        catch (Exception e) when (IsFailure(e))
-        {
-            telemetry.CacheFailed(_folder, e);
-        }
+        telemetry.CacheFailed(folder.Path, exception);
+        folder.Failed(exception, Now);
     }
-
-    /// <summary>Tells of a shard that could not be written.</summary>
-    public void Failed(Exception exception) => telemetry.CacheFailed(_folder, exception);
 
     /// <summary>Whether an exception is the file system's, and not a mistake of this program.</summary>
     public static bool IsFailure(Exception e) => e is IOException or UnauthorizedAccessException;
 
-    private CacheFill? Begin(ShardedTensor tensor, CancellationToken cancellationToken)
+    private RoomWish WishOf(ShardedTensor tensor) => new(tensor.Bytes, maxBytes, _own);
+
+    private bool MayBegin(ShardedTensor tensor)
     {
-        Directory.CreateDirectory(Incoming);
-        using var held = CacheLock.Take(LockFile, cancellationToken);
-        if (File.Exists(PathOf(tensor.Digest)) || !TryMakeRoom(held, tensor.Bytes))
+        if (tensor.Bytes > maxBytes || (_refusal is { } refusal && tensor.Bytes > refusal.Fits && Now < refusal.Until))
         {
-            return null;
+            return false;
         }
 
-        var path = Path.Combine(Incoming, $"{Guid.NewGuid():N}.tmp");
-        var fill = new CacheFill(this, tensor, path, Create(path, tensor.Bytes));
-        held.CachedBytes += tensor.Bytes;
-        _filling.Add(tensor.Digest);
-        return fill;
+        if (folder.PausedBy(Now) is { } reason)
+        {
+            telemetry.CacheFailed(folder.Path, reason);
+            return false;
+        }
+
+        return folder.TryEnter(tensor.Digest);
     }
 
-    // It has its whole length from the start, so that whoever counts the folder counts what was promised. It is open as long as it is
-    // written, which tells it from one that a crash left.
-    private static SafeFileHandle Create(string path, long bytes)
+    // Where the rest of the cache cannot be deleted either, the folder is not walked again for every shard.
+    private CacheRoom? Noted(in RoomAnswer answer)
     {
-        var file = File.OpenHandle(path, FileMode.CreateNew, FileAccess.Write, FileShare.Delete);
-        try
+        if (answer is { Room: null, Fits: { } fits })
         {
-            RandomAccess.SetLength(file, bytes);
-            return file;
+            _refusal = new(fits, Now + RefusalLength);
         }
-        catch
-        {
-            file.Dispose();
-            File.Delete(path);
-            throw;
-        }
+
+        return answer.Room;
     }
 
-    // The sum in the lock file is what writers noted; a process that died noted too much. So the folder is walked once by every process,
-    // and whenever there seems to be no room.
-    private bool TryMakeRoom(CacheLock held, long bytes)
+    private void LeaveUnless(CacheRoom? room, ShardedTensor tensor)
     {
-        if (_isCounted && held.CachedBytes + bytes <= maxBytes)
+        if (room is null)
         {
-            return true;
-        }
-
-        var shards = Directory.Exists(Shards)
-            ? new DirectoryInfo(Shards).EnumerateFiles("*", SearchOption.AllDirectories).OrderBy(file => file.LastWriteTimeUtc).ToList()
-            : [];
-        held.CachedBytes = shards.Sum(file => file.Length) + CountIncoming();
-        _isCounted = true;
-        if (held.CachedBytes + bytes > maxBytes)
-        {
-            Evict(held, shards, maxBytes - bytes);
-        }
-
-        return held.CachedBytes + bytes <= maxBytes;
-    }
-
-    // A little more room than is needed, so that the next ones need no walk.
-    private void Evict(CacheLock held, List<FileInfo> leastRecentFirst, long keptBytes)
-    {
-        foreach (var file in leastRecentFirst.TakeWhile(_ => held.CachedBytes > keptBytes - (maxBytes / 16)))
-        {
-            held.CachedBytes -= file.Length;
-            file.Delete();
+            folder.Leave(tensor.Digest);
         }
     }
 
-    private long CountIncoming()
-    {
-        var bytes = 0L;
-        foreach (var file in new DirectoryInfo(Incoming).EnumerateFiles())
-        {
-            try
-            {
-                using (File.OpenHandle(file.FullName, FileMode.Open, FileAccess.ReadWrite, FileShare.None))
-                {
-                }
-
-                file.Delete();
-            }
-            catch (IOException e) when (CacheLock.IsHeld(e))
-            {
-                bytes += file.Length;
-            }
-        }
-
-        return bytes;
-    }
-
-    private void Drop(Digest shard, CancellationToken cancellationToken)
-    {
-        lock (_turn)
-        {
-            using var held = CacheLock.Take(LockFile, cancellationToken);
-            var file = new FileInfo(PathOf(shard));
-            if (file.Exists)
-            {
-                held.CachedBytes -= file.Length;
-                file.Delete();
-            }
-        }
-    }
-
-    private SafeFileHandle? TryOpen(ShardedTensor tensor)
+    // Most shards of a first start are not here, and an exception for each takes longer than to look first.
+    private static SafeFileHandle? TryOpen(string path)
     {
         try
         {
-            return File.OpenHandle(PathOf(tensor.Digest), FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete);
+            return File.Exists(path) ? File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete) : null;
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {
@@ -233,7 +184,7 @@ internal sealed class ShardCache(string folder, long maxBytes, TimeProvider time
 
     private void Touch(SafeFileHandle file, string path)
     {
-        var now = time.GetUtcNow().UtcDateTime;
+        var now = Now.UtcDateTime;
         if (now - File.GetLastWriteTimeUtc(file) <= TouchInterval)
         {
             return;
@@ -243,29 +194,11 @@ internal sealed class ShardCache(string folder, long maxBytes, TimeProvider time
         {
             File.SetLastWriteTimeUtc(path, now);
         }
-        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        catch (Exception e) when (IsFailure(e))
         {
-            // Another process made room meanwhile; what is open can be read all the same.
+            // It was deleted meanwhile, belongs to somebody else or cannot be written at all; it can be read all the same.
         }
     }
 
-    private static bool TryFill(SafeFileHandle file, long offset, Span<byte> destination)
-    {
-        for (var filled = 0; filled < destination.Length;)
-        {
-            var read = RandomAccess.Read(file, destination[filled..], offset + filled);
-            if (read == 0)
-            {
-                return false;
-            }
-
-            filled += read;
-        }
-
-        return true;
-    }
-
-    private string LockFile => Path.Combine(_folder, ".lock");
-
-    private string PathOf(Digest shard) => Path.Combine(Shards, shard.Hex[..2], shard.Hex);
+    private sealed record Refusal(long Fits, DateTimeOffset Until);
 }

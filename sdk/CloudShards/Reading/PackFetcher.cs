@@ -13,7 +13,7 @@ internal sealed class PackFetcher(ShardFetcher fetcher, ShardCache? cache, ReadT
     /// <summary>Brings tensors that lie in a range of a pack.</summary>
     public async ValueTask FetchAsync(ManifestPack pack, ByteRange range, ImmutableArray<PackedRead> reads, CancellationToken cancellationToken)
     {
-        var missing = cache is null ? reads : reads.RemoveAll(read => TryTakeCached(cache, read, cancellationToken));
+        var missing = cache is null ? reads : await TakeCachedAsync(cache, reads, cancellationToken).ConfigureAwait(false);
         if (missing.IsEmpty)
         {
             return;
@@ -26,10 +26,10 @@ internal sealed class PackFetcher(ShardFetcher fetcher, ShardCache? cache, ReadT
             var isThere = await TryAskAsync(StoreLayout.Pack(pack.Digest), range.Offset, content, cancellationToken).ConfigureAwait(false);
             foreach (var read in missing)
             {
-                if (!isThere || !TryTake(pack, read, content.Slice((int)read.Offset, read.Destination.Length)))
+                if (!isThere || !await TryTakeAsync(pack, read, content.Slice((int)read.Offset, read.Destination.Length)).ConfigureAwait(false))
                 {
                     var isCached = await fetcher.FetchAsync(read.Tensor, 0, read.Destination, cancellationToken).ConfigureAwait(false);
-                    read.Arrival.Take(0, read.Destination, isCached);
+                    await read.Arrival.TakeAsync(0, read.Destination, isCached).ConfigureAwait(false);
                 }
             }
         }
@@ -39,15 +39,17 @@ internal sealed class PackFetcher(ShardFetcher fetcher, ShardCache? cache, ReadT
         }
     }
 
-    private bool TryTakeCached(ShardCache shards, PackedRead read, CancellationToken cancellationToken)
+    // Takes what the cache has; the others come back.
+    private static async ValueTask<ImmutableArray<PackedRead>> TakeCachedAsync(
+        ShardCache shards, ImmutableArray<PackedRead> reads, CancellationToken cancellationToken)
     {
-        var isCached = shards.TryRead(read.Tensor, fetcher.ChunkBytes, 0, read.Destination.Span, cancellationToken);
-        if (isCached)
+        var isCached = await shards.TryReadAllAsync(reads.Select(read => (read.Tensor, read.Destination)), cancellationToken).ConfigureAwait(false);
+        foreach (var (read, _) in reads.Zip(isCached).Where(pair => pair.Second))
         {
-            read.Arrival.Take(0, read.Destination, isCached);
+            await read.Arrival.TakeAsync(0, read.Destination, isCached: true).ConfigureAwait(false);
         }
 
-        return isCached;
+        return [.. reads.Zip(isCached).Where(pair => !pair.Second).Select(pair => pair.First)];
     }
 
     // A pack only repeats what the shards have, so nothing is lost without it.
@@ -65,7 +67,7 @@ internal sealed class PackFetcher(ShardFetcher fetcher, ShardCache? cache, ReadT
         }
     }
 
-    private bool TryTake(ManifestPack pack, PackedRead read, ReadOnlyMemory<byte> shard)
+    private async ValueTask<bool> TryTakeAsync(ManifestPack pack, PackedRead read, ReadOnlyMemory<byte> shard)
     {
         if (fetcher.Mismatch(read.Tensor, 0, shard.Span) is { } chunk)
         {
@@ -74,7 +76,7 @@ internal sealed class PackFetcher(ShardFetcher fetcher, ShardCache? cache, ReadT
         }
 
         shard.CopyTo(read.Destination);
-        read.Arrival.Take(0, read.Destination, isCached: false);
+        await read.Arrival.TakeAsync(0, read.Destination, isCached: false).ConfigureAwait(false);
         return true;
     }
 }

@@ -23,7 +23,7 @@ internal sealed class RangeScheduler
         var chunkBytes = manifest.ChunkBytes;
         (_options, _telemetry) = (options, telemetry);
         _budget = new(options.MaxConcurrency, options.MaxBytesInFlight);
-        _cache = options.CacheFolder is { } folder ? new(folder, options.CacheMaxBytes, options.TimeProvider, telemetry) : null;
+        _cache = options.CacheFolder is { } folder ? new(CacheFolder.At(folder), manifest, options.CacheMaxBytes, options.TimeProvider, telemetry) : null;
         _fetcher = new(store, _cache, _budget, chunkBytes, options, telemetry);
         _packs = new(_fetcher, _cache, telemetry);
         _planner = new(chunkBytes, options.MaxRequestBytes, options.MaxGapBytes);
@@ -56,26 +56,35 @@ internal sealed class RangeScheduler
     public async Task RunAsync(IEnumerable<ShardRead> reads, ProgressSum? progress, CancellationToken cancellationToken)
     {
         var parallel = new ParallelOptions { MaxDegreeOfParallelism = _options.MaxConcurrency, CancellationToken = cancellationToken };
-        using var fills = NewFills(cancellationToken);
-        await Parallel.ForEachAsync(Plan(reads, fills, progress), parallel, async (request, stop) =>
+        var fills = NewFills(cancellationToken);
+        try
         {
-            if (request is RangeRequest range)
+            await Parallel.ForEachAsync(Plan(reads, fills, progress), parallel, async (request, stop) =>
             {
-                var isCached = await RunAsync(range, stop).ConfigureAwait(false);
-                range.Arrival.Take(range.Planned.Range.Offset, range.Destination, isCached);
-            }
-            else if (request is PackRequest pack)
+                if (request is RangeRequest range)
+                {
+                    var isCached = await RunAsync(range, stop).ConfigureAwait(false);
+                    await range.Arrival.TakeAsync(range.Planned.Range.Offset, range.Destination, isCached).ConfigureAwait(false);
+                }
+                else if (request is PackRequest pack)
+                {
+                    await RunAsync(pack, stop).ConfigureAwait(false);
+                }
+            }).ConfigureAwait(false);
+        }
+        finally
+        {
+            if (fills is not null)
             {
-                await RunAsync(pack, stop).ConfigureAwait(false);
+                await fills.DisposeAsync().ConfigureAwait(false);
             }
-        }).ConfigureAwait(false);
+        }
     }
 
     /// <summary>Runs one read on the caller's thread, request by request.</summary>
     public void Run(ShardedTensor tensor, long offset, Span<byte> destination, CancellationToken cancellationToken)
     {
-        using var fills = NewFills(cancellationToken);
-        var fill = destination.Length == tensor.Bytes && destination.Length > 0 ? fills?.TryBegin(tensor) : null;
+        using var fill = Keeps && destination.Length == tensor.Bytes && destination.Length > 0 ? _cache?.TryBegin(tensor, cancellationToken) : null;
         foreach (var range in _planner.Plan(new ByteRange(offset, destination.Length)))
         {
             var window = destination.Slice((int)(range.Offset - offset), (int)range.Length);
@@ -91,15 +100,13 @@ internal sealed class RangeScheduler
             ShardPass.ThrowUnlessWhole(tensor, Digest.Of(destination));
         }
 
-        if (fill is not null)
-        {
-            fills?.Complete(fill);
-        }
+        fill?.Complete();
     }
 
     // Only what was verified is kept.
-    private CacheFills? NewFills(CancellationToken cancellationToken) =>
-        _cache is null || _options.Verification == ShardVerification.None ? null : new(_cache, cancellationToken);
+    private bool Keeps => _options.Verification != ShardVerification.None;
+
+    private CacheFills? NewFills(CancellationToken cancellationToken) => _cache is null || !Keeps ? null : new(_cache, cancellationToken);
 
     private IEnumerable<Request> Plan(IEnumerable<ShardRead> reads, CacheFills? fills, ProgressSum? progress)
     {
@@ -188,9 +195,13 @@ internal sealed class RangeScheduler
 internal readonly record struct Arrival(ShardPass? Pass, ProgressSum? Progress, ProgressSum.Run? Run)
 {
     /// <summary>Bytes from <paramref name="offset"/> of the tensor on are in place and verified.</summary>
-    public void Take(long offset, Memory<byte> bytes, bool isCached)
+    public async ValueTask TakeAsync(long offset, Memory<byte> bytes, bool isCached)
     {
-        Pass?.Add(offset, bytes, isCached);
+        if (Pass is not null)
+        {
+            await Pass.AddAsync(offset, bytes, isCached).ConfigureAwait(false);
+        }
+
         if (Run is { } run)
         {
             Progress?.Add(run, bytes.Length);

@@ -10,13 +10,10 @@ namespace CloudShards;
 internal sealed class ShardFetcher(
     IShardStore store, ShardCache? cache, RequestBudget budget, int chunkBytes, ShardedCheckpointOptions options, ReadTelemetry telemetry)
 {
-    /// <summary>Bytes of a chunk.</summary>
-    public int ChunkBytes => chunkBytes;
-
     /// <summary>Brings a range; true where it came from the cache.</summary>
     public async ValueTask<bool> FetchAsync(ShardedTensor tensor, long offset, Memory<byte> destination, CancellationToken cancellationToken)
     {
-        if (cache?.TryRead(tensor, chunkBytes, offset, destination.Span, cancellationToken) == true)
+        if (cache is not null && await cache.TryReadAsync(tensor, offset, destination, cancellationToken).ConfigureAwait(false))
         {
             return true;
         }
@@ -40,7 +37,7 @@ internal sealed class ShardFetcher(
     /// <summary>As <see cref="FetchAsync"/>, on the caller's thread. What the service refuses is not asked for again.</summary>
     public bool Fetch(ShardedTensor tensor, long offset, Span<byte> destination, CancellationToken cancellationToken)
     {
-        if (cache?.TryRead(tensor, chunkBytes, offset, destination, cancellationToken) == true)
+        if (cache?.TryRead(tensor, offset, destination, cancellationToken) == true)
         {
             return true;
         }

@@ -16,7 +16,7 @@ internal sealed class ShardPass(ShardedTensor tensor, bool isHashed, CacheFills?
     private readonly Lock _turn = new();
     private readonly Dictionary<long, ReadOnlyMemory<byte>> _waiting = [];
     private readonly IncrementalHash? _hash = isHashed ? IncrementalHash.CreateHash(HashAlgorithmName.SHA256) : null;
-    private readonly Lazy<CacheFill?> _fill = new(() => fills?.TryBegin(tensor));
+    private readonly Lazy<Task<CacheFill?>> _fill = new(() => fills?.TryBeginAsync(tensor) ?? Task.FromResult<CacheFill?>(null));
     private long _arrived;
     private long _planned;
     private long _hashed;
@@ -32,17 +32,29 @@ internal sealed class ShardPass(ShardedTensor tensor, bool isHashed, CacheFills?
 
     /// <summary>Takes a piece that has arrived, whose memory must not change until the pass has ended.</summary>
     /// <exception cref="ShardCorruptException">The pass is complete, and its digest is another than the shard's.</exception>
-    public void Add(long offset, ReadOnlyMemory<byte> piece, bool isCached)
+    public async ValueTask AddAsync(long offset, ReadOnlyMemory<byte> piece, bool isCached)
     {
-        if (!isCached)
+        if (piece.Length == tensor.Bytes)
         {
-            _fill.Value?.Write(offset, piece.Span);
+            Hash(offset, piece);
+            if (fills is not null && !isCached && piece.Length > 0)
+            {
+                await fills.KeepAsync(tensor, piece).ConfigureAwait(false);
+            }
+
+            return;
+        }
+
+        if (!isCached && await _fill.Value.ConfigureAwait(false) is { } fill)
+        {
+            await CacheFills.WriteAsync(fill, offset, piece).ConfigureAwait(false);
         }
 
         Hash(offset, piece);
-        if (Interlocked.Add(ref _arrived, piece.Length) == tensor.Bytes && _fill is { IsValueCreated: true, Value: { } fill })
+        if (Interlocked.Add(ref _arrived, piece.Length) == tensor.Bytes
+            && _fill.IsValueCreated && await _fill.Value.ConfigureAwait(false) is { } written)
         {
-            fills?.Complete(fill);
+            await fills!.CompleteAsync(written).ConfigureAwait(false);
         }
     }
 

@@ -71,7 +71,9 @@ public sealed record ShardedCheckpointOptions
 
     /// <summary>
     /// Bytes that the files of <see cref="CacheFolder"/> may have together, those being written included, at least 1; default 64 GiB.
-    /// Where there is no room, the shards that were not used for longest are deleted, whoever wrote them.
+    /// Where there is no room, the shards that were not used for longest are deleted, whoever wrote them, but none that this checkpoint
+    /// names: of a checkpoint that is larger, as much as there is room for stays. Checkpoints may name one folder with different bounds;
+    /// each writes only where the folder with it is within its own, and deletes for that.
     /// </summary>
     public long CacheMaxBytes
     {

@@ -217,24 +217,17 @@ public sealed class DirectoryShardStore : IShardStore
     }
 
     // Moving without overwriting would not do in place of the lock: on Unix the runtime looks and then renames, and of two movers both may
-    // win. The operating system frees the lock of a process that died.
+    // win.
     private async ValueTask<SafeFileHandle> LockAsync(CancellationToken cancellationToken)
     {
-        while (true)
+        SafeFileHandle? held;
+        while ((held = ExclusiveFile.TryOpen(Path.Combine(_root, LockName), FileMode.OpenOrCreate)) is null)
         {
-            try
-            {
-                return File.OpenHandle(Path.Combine(_root, LockName), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
-            }
-            catch (IOException e) when (IsHeld(e))
-            {
-                await Task.Delay(LockPoll, cancellationToken).ConfigureAwait(false);
-            }
+            await Task.Delay(LockPoll, cancellationToken).ConfigureAwait(false);
         }
-    }
 
-    // ERROR_SHARING_VIOLATION; EWOULDBLOCK of Linux and of macOS.
-    private static bool IsHeld(IOException e) => OperatingSystem.IsWindows() ? (e.HResult & 0xFFFF) == 32 : e.HResult is 11 or 35;
+        return held;
+    }
 
     private SafeFileHandle? Open(string name, CancellationToken cancellationToken)
     {

@@ -51,7 +51,8 @@ public sealed class CacheProcessTests : IDisposable
         await ReadAsync(_folder.Path, rounds: 2, Token);
 
         var kept = Directory.GetFiles(Path.Combine(Cache, "sha256"), "*", SearchOption.AllDirectories);
-        Assert.Empty(Directory.GetFiles(Path.Combine(Cache, "incoming")));
+        Assert.Empty(Directory.GetFiles(Path.Combine(Cache, "incoming"), "*.tmp", SearchOption.AllDirectories));
+        Assert.Single(Directory.GetDirectories(Path.Combine(Cache, "incoming")));
         Assert.InRange(kept.Length, 1, 30);
         Assert.All(kept, file => Assert.Equal(Path.GetFileName(file), Digest.Of(File.ReadAllBytes(file)).Hex));
     }
