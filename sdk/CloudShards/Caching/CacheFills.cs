@@ -21,11 +21,11 @@ internal sealed class CacheFills(ShardCache cache, CancellationToken cancellatio
     }
 
     /// <summary>Writes a piece; pieces may come in any order and at once, each once.</summary>
-    public static Task WriteAsync(CacheFill fill, long offset, ReadOnlyMemory<byte> piece) =>
+    public static ValueTask WriteAsync(CacheFill fill, long offset, ReadOnlyMemory<byte> piece) =>
         DiskThreads.RunAsync(() => fill.Write(offset, piece.Span), CancellationToken.None);
 
     /// <summary>Keeps a shard that was written in pieces.</summary>
-    public Task CompleteAsync(CacheFill fill)
+    public ValueTask CompleteAsync(CacheFill fill)
     {
         _open.TryRemove(fill, out _);
         return DiskThreads.RunAsync(fill.Complete, CancellationToken.None);

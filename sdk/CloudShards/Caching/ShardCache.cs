@@ -55,11 +55,11 @@ internal sealed class ShardCache(
     }
 
     /// <summary>As <see cref="TryRead"/>, without keeping the caller's thread.</summary>
-    public Task<bool> TryReadAsync(ShardedTensor tensor, long offset, Memory<byte> destination, CancellationToken cancellationToken) =>
+    public ValueTask<bool> TryReadAsync(ShardedTensor tensor, long offset, Memory<byte> destination, CancellationToken cancellationToken) =>
         DiskThreads.RunAsync(() => TryRead(tensor, offset, destination.Span, cancellationToken), cancellationToken);
 
     /// <summary>Reads many shards whole; for each, whether it was here and right.</summary>
-    public Task<ImmutableArray<bool>> TryReadAllAsync(
+    public ValueTask<ImmutableArray<bool>> TryReadAllAsync(
         IEnumerable<(ShardedTensor Tensor, Memory<byte> Destination)> reads, CancellationToken cancellationToken) =>
         DiskThreads.RunAsync<ImmutableArray<bool>>(
             () => [.. reads.Select(read => TryRead(read.Tensor, 0, read.Destination.Span, cancellationToken))], cancellationToken);

@@ -182,8 +182,12 @@ public sealed class CacheFolderTests : IAsyncLifetime
     {
         var foreign = new[]
         {
-            NewFile(Path.Combine(Cache, "notes.txt")), NewFile(Path.Combine(Shards, Digest.Of([1]).Hex)), NewFile(Path.Combine(Shards, "ab", "notes.txt")),
-            NewFile(Path.Combine(Shards, "zz", Digest.Of([2]).Hex)), NewFile(Path.Combine(Incoming, "upload.bin")), NewFile(Path.Combine(Incoming, "job", "upload.bin")),
+            NewFile(Path.Combine(Cache, "notes.txt")),
+            NewFile(Path.Combine(Shards, Digest.Of([1]).Hex)),
+            NewFile(Path.Combine(Shards, "ab", "notes.txt")),
+            NewFile(Path.Combine(Shards, "zz", Digest.Of([2]).Hex)),
+            NewFile(Path.Combine(Incoming, "upload.bin")),
+            NewFile(Path.Combine(Incoming, "job", "upload.bin")),
             NewFile(Path.Combine(_folder.Path, "elsewhere", Digest.Of([3]).Hex)),
         };
         var hex = Digest.Of([3]).Hex;
@@ -284,10 +288,19 @@ public sealed class CacheFolderTests : IAsyncLifetime
         await writer.PublishAsync(cancellationToken: Token);
     }
 
-    private Task<ShardedCheckpoint> OpenAsync(string name, long maxBytes = 1L << 30, int pieceBytes = TensorBytes, int concurrency = 8) => ShardedCheckpoint.OpenFromAsync(
+    private Task<ShardedCheckpoint> OpenAsync(
+        string name, long maxBytes = 1L << 30, int pieceBytes = TensorBytes, int concurrency = 8) => ShardedCheckpoint.OpenFromAsync(
         Store,
         name,
-        new() { CacheFolder = Cache, CacheMaxBytes = maxBytes, MaxRequestBytes = pieceBytes, MaxConcurrency = concurrency, TimeProvider = _time, Logger = _log },
+        new()
+        {
+            CacheFolder = Cache,
+            CacheMaxBytes = maxBytes,
+            MaxRequestBytes = pieceBytes,
+            MaxConcurrency = concurrency,
+            TimeProvider = _time,
+            Logger = _log,
+        },
         Token);
 
     /// <summary>Reads all tensors one after the other; how many requests the store got.</summary>
