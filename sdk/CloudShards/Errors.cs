@@ -23,6 +23,13 @@ internal static class Errors
         $"The server's answer for the bytes {range} of `{blob}` ended after {received:N0} bytes. Try again; if it stays so, read without the "
         + "proxy or emulator in between.");
 
+    public static IOException AnswerBroke(string blob, ByteRange rest, int breaks, Exception inner) => new(
+        $"The server's answers for `{blob}` broke off {breaks} times, last one for the bytes {rest}. Check the network between this program and "
+        + "the blob service, then read again; where the network is slow, raise `BlobClientOptions.Retry.NetworkTimeout`.", inner);
+
+    public static IOException NoAnswer(string blob, ByteRange range, Exception inner) => new(
+        $"The server did not answer requests for the bytes {range} of `{blob}`. Check its address and the network, then read again.", inner);
+
     public static InvalidDataException BodyTooLong(string blob, ByteRange range) => new(
         $"The server's answer for the bytes {range} of `{blob}` has more bytes than were asked for. Whatever stands between this program and "
         + "the blob service (a proxy, an emulator) does not answer ranges as it must; read without it.");

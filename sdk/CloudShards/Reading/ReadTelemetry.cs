@@ -15,7 +15,7 @@ internal sealed partial class ReadTelemetry(string checkpoint, ILogger logger)
         Meter.CreateCounter<long>("cloudshards.read.bytes", "By", "Bytes that arrived, by source: store or cache.");
     private static readonly Counter<long> Requests = Meter.CreateCounter<long>("cloudshards.requests", "{request}", "Ranges that the store was asked for.");
     private static readonly Counter<long> Retries =
-        Meter.CreateCounter<long>("cloudshards.retries", "{retry}", "Ranges that were asked for again, by reason: throttled or corrupt.");
+        Meter.CreateCounter<long>("cloudshards.retries", "{retry}", "Ranges that were asked for again, by reason: throttled, corrupt or broken.");
     private static readonly Counter<long> CorruptChunks =
         Meter.CreateCounter<long>("cloudshards.chunks.corrupt", "{chunk}", "Chunks from the store that were not what their sums say.");
     private static readonly Counter<long> CacheHits = Meter.CreateCounter<long>("cloudshards.cache.hits", "{range}", "Ranges that the cache had.");
@@ -52,6 +52,9 @@ internal sealed partial class ReadTelemetry(string checkpoint, ILogger logger)
         Retries.Add(1, _checkpoint, new("reason", "corrupt"));
         LogChunkCorrupt(logger, chunk, tensor, blob);
     }
+
+    /// <summary>An answer broke off, and the rest of it is asked for, of whichever checkpoint it is.</summary>
+    public static void Resumed() => Retries.Add(1, new KeyValuePair<string, object?>("reason", "broken"));
 
     /// <summary>A pack is missing, or is not what the manifest says; its tensors are read from their own shards.</summary>
     public void PackUnusable(string blob, Exception exception) => LogPackUnusable(logger, exception, blob);
