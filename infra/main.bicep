@@ -272,6 +272,7 @@ module alerts 'modules/alerts.bicep' = {
     appInsightsName: names.appInsights
     storageName: names.dataStorage
     topicName: names.topic
+    eventQueue: eventQueue
     poisonQueues: poisonQueues
     emails: alertEmails
   }
