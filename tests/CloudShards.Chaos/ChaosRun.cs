@@ -207,8 +207,14 @@ internal sealed class ChaosRun
         return CheckpointReference.Parse(status.Reference!).Digest!.Value;
     }
 
-    private static CheckpointPipeline Pipeline(BlobContainerClient uploads, BlobContainerClient shards, BlobContainerClient work) => new(
-        uploads, new BlobShardStore(shards), new BlobShardStore(work), null, new(), TimeProvider.System, NullLogger<CheckpointPipeline>.Instance);
+    private CheckpointPipeline Pipeline(BlobContainerClient uploads, BlobContainerClient shards, BlobContainerClient work) => new(
+        uploads,
+        new BlobShardStore(shards),
+        new BlobShardStore(work),
+        null,
+        new() { MaxPackedBytes = _options.PackedBytes },
+        TimeProvider.System,
+        NullLogger<CheckpointPipeline>.Instance);
 
     // A third of the tensors is the same in all versions, as a fine-tune leaves them.
     private static async Task<BinaryData> FileAsync(int seed, CancellationToken cancellationToken)
