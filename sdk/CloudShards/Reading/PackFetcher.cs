@@ -26,10 +26,11 @@ internal sealed class PackFetcher(ShardFetcher fetcher, ShardCache? cache, ReadT
             var isThere = await TryAskAsync(StoreLayout.Pack(pack.Digest), range.Offset, content, cancellationToken).ConfigureAwait(false);
             foreach (var read in missing)
             {
-                if (!isThere || !TryTake(pack, read, content.Slice((int)read.Offset, read.Destination.Length)))
+                if (!isThere || !TryTake(pack, read, content.Slice((int)read.Offset, (int)read.Tensor.Bytes)))
                 {
-                    var isCached = await fetcher.FetchAsync(read.Tensor, 0, read.Destination, cancellationToken).ConfigureAwait(false);
-                    read.Arrival.Take(0, read.Destination, isCached);
+                    using var piece = read.Open();
+                    var isCached = await fetcher.FetchAsync(read.Tensor, 0, piece.Memory, cancellationToken).ConfigureAwait(false);
+                    piece.Take(isCached);
                 }
             }
         }
@@ -41,10 +42,11 @@ internal sealed class PackFetcher(ShardFetcher fetcher, ShardCache? cache, ReadT
 
     private bool TryTakeCached(ShardCache shards, PackedRead read, CancellationToken cancellationToken)
     {
-        var isCached = shards.TryRead(read.Tensor, fetcher.ChunkBytes, 0, read.Destination.Span, cancellationToken);
+        using var piece = read.Open();
+        var isCached = shards.TryRead(read.Tensor, fetcher.ChunkBytes, 0, piece.Memory.Span, cancellationToken);
         if (isCached)
         {
-            read.Arrival.Take(0, read.Destination, isCached);
+            piece.Take(isCached);
         }
 
         return isCached;
@@ -73,15 +75,42 @@ internal sealed class PackFetcher(ShardFetcher fetcher, ShardCache? cache, ReadT
             return false;
         }
 
-        shard.CopyTo(read.Destination);
-        read.Arrival.Take(0, read.Destination, isCached: false);
+        using var piece = read.Open();
+        shard.CopyTo(piece.Memory);
+        piece.Take(isCached: false);
         return true;
     }
 }
 
 /// <summary>A whole tensor that is read from a pack.</summary>
-/// <param name="Tensor">The tensor.</param>
+/// <param name="Read">What is read, and where it goes.</param>
 /// <param name="Offset">Where in the range that is asked for it begins.</param>
-/// <param name="Destination">Where its bytes go.</param>
 /// <param name="Arrival">Who is told.</param>
-internal sealed record PackedRead(ShardedTensor Tensor, long Offset, Memory<byte> Destination, Arrival Arrival);
+internal sealed record PackedRead(ShardRead Read, long Offset, Arrival Arrival)
+{
+    /// <summary>The tensor.</summary>
+    public ShardedTensor Tensor => Read.Tensor;
+
+    /// <summary>Memory for it; disposing the result gives it back.</summary>
+    public Piece Open() => new(this, Read.Target?.Open(0, (int)Tensor.Bytes));
+
+    /// <summary>All of the tensor's bytes, one tensor at a time for each request.</summary>
+    internal readonly struct Piece(PackedRead packed, IMemoryOwner<byte>? owner) : IDisposable
+    {
+        /// <summary>Where they go.</summary>
+        public Memory<byte> Memory => owner?.Memory ?? packed.Read.Destination;
+
+        /// <summary>Puts them to their place, and tells it.</summary>
+        public void Take(bool isCached)
+        {
+            if (owner is not null)
+            {
+                packed.Read.Target!.Settle(0, owner);
+            }
+
+            packed.Arrival.Take(0, Memory, isCached);
+        }
+
+        public void Dispose() => owner?.Dispose();
+    }
+}
