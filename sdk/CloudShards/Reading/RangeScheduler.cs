@@ -85,7 +85,7 @@ internal sealed class RangeScheduler
         using var fills = NewFills(cancellationToken);
         using var loans = new PieceLoans(StagingBytes);
         var requests = Plan([ShardRead.Into(target)], fills, loans, null).OfType<PieceRequest>();
-        var threads = (int)Math.Clamp(target.Tensor.Bytes / _planner.RequestBytes, 1, _options.MaxConcurrency);
+        var threads = (int)Math.Min(_options.MaxConcurrency, 1 + ((target.Tensor.Bytes - 1) / _planner.RequestBytes));
         WorkerThreads.ForEach(requests, threads, (request, stop) => Run(request, loans, stop), cancellationToken);
     }
 
