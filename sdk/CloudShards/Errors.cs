@@ -88,7 +88,16 @@ internal static class Errors
         $"{length:N0} bytes from byte {offset:N0} on do not lie in the tensor `{tensor.Name}`, or the part of it, which has {bytes:N0}.");
 
     public static ArgumentException DestinationLength(string tensor, long expected, long found, string parameter) => new(
-        $"The destination for `{tensor}` has {found:N0} bytes, expected {expected:N0}.", parameter);
+        expected <= int.MaxValue
+            ? $"The destination for `{tensor}` has {found:N0} bytes, expected {expected:N0}."
+            : $"`{tensor}` has {expected:N0} bytes, more than one piece of memory can have. Read it by "
+                + $"`{nameof(ShardedCheckpoint)}.{nameof(ShardedCheckpoint.ReadAllAsync)}`, in runs of "
+                + $"`{nameof(ShardedCheckpoint)}.{nameof(ShardedCheckpoint.WindowBytes)}` bytes that follow each other.",
+        parameter);
+
+    public static NotSupportedException PieceTooLong(ShardedTensor tensor, int chunkBytes) => new(
+        $"The tensor `{tensor.Name}` cannot be read piece by piece: its chunks of {chunkBytes:N0} bytes end within elements of "
+        + $"{tensor.DType.Name()}. Publish the checkpoint again with a `{nameof(CheckpointWriterOptions.ChunkBytes)}` that is a power of two.");
 
     public static ArgumentException TooManyRanges(string tensor, TensorShape shape, int ranges) => new(
         $"{ranges} ranges were given for the tensor `{tensor}` of shape {shape}. Give at most one for each dimension.", nameof(ranges));

@@ -18,7 +18,7 @@ internal sealed class PackFetcher(ShardFetcher fetcher, ReadTelemetry telemetry)
         {
             var content = buffer.AsMemory(0, (int)range.Length);
             return await TryAskAsync(blob, range.Offset, content, cancellationToken).ConfigureAwait(false)
-                ? reads.RemoveAll(read => TryTake(blob, read, content.Slice((int)read.Offset, read.Destination.Length)))
+                ? reads.RemoveAll(read => TryTake(blob, read, content.Slice((int)read.Offset, (int)read.Tensor.Bytes)))
                 : reads;
         }
         finally
@@ -50,15 +50,42 @@ internal sealed class PackFetcher(ShardFetcher fetcher, ReadTelemetry telemetry)
             return false;
         }
 
-        content.CopyTo(read.Destination);
-        read.Arrival.Take(0, read.Destination, isCached: false);
+        using var piece = read.Open();
+        content.CopyTo(piece.Memory);
+        piece.Take(isCached: false);
         return true;
     }
 }
 
 /// <summary>A whole tensor that is read from a pack.</summary>
-/// <param name="Tensor">The tensor.</param>
+/// <param name="Read">What is read, and where it goes.</param>
 /// <param name="Offset">Where in the range that is asked for it begins.</param>
-/// <param name="Destination">Where its bytes go.</param>
 /// <param name="Arrival">Who is told.</param>
-internal sealed record PackedRead(ShardedTensor Tensor, long Offset, Memory<byte> Destination, Arrival Arrival);
+internal sealed record PackedRead(ShardRead Read, long Offset, Arrival Arrival)
+{
+    /// <summary>The tensor.</summary>
+    public ShardedTensor Tensor => Read.Tensor;
+
+    /// <summary>Memory for it; disposing the result gives it back.</summary>
+    public Piece Open() => new(this, Read.Target?.Open(0, (int)Tensor.Bytes));
+
+    /// <summary>All of the tensor's bytes, one tensor at a time for each request.</summary>
+    internal readonly struct Piece(PackedRead packed, IMemoryOwner<byte>? owner) : IDisposable
+    {
+        /// <summary>Where they go.</summary>
+        public Memory<byte> Memory => owner?.Memory ?? packed.Read.Destination;
+
+        /// <summary>Puts them to their place, and tells it.</summary>
+        public void Take(bool isCached)
+        {
+            if (owner is not null)
+            {
+                packed.Read.Target!.Settle(0, owner);
+            }
+
+            packed.Arrival.Take(0, Memory, isCached);
+        }
+
+        public void Dispose() => owner?.Dispose();
+    }
+}

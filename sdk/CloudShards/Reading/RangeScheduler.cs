@@ -8,6 +8,9 @@ namespace CloudShards;
 /// <summary>Runs the requests of all reads of a checkpoint, a bounded number at a time, and verifies what arrives.</summary>
 internal sealed class RangeScheduler
 {
+    // What pieces of targets may take together, in each call.
+    private const long StagingBytes = 64 << 20;
+
     private readonly RequestBudget _budget;
     private readonly ShardCache? _cache;
     private readonly ShardFetcher _fetcher;
@@ -58,18 +61,33 @@ internal sealed class RangeScheduler
     public async Task RunAsync(IEnumerable<ShardRead> reads, ProgressSum? progress, CancellationToken cancellationToken)
     {
         using var fills = NewFills(cancellationToken);
-        await Parallel.ForEachAsync(Plan(reads, fills, progress), Parallelism(cancellationToken), async (request, stop) =>
+        using var loans = new PieceLoans(StagingBytes);
+        await Parallel.ForEachAsync(Plan(reads, fills, loans, progress), Parallelism(cancellationToken), async (request, stop) =>
         {
             if (request is RangeRequest range)
             {
                 var isCached = await RunAsync(range, stop).ConfigureAwait(false);
                 range.Arrival.Take(range.Planned.Range.Offset, range.Destination, isCached);
             }
+            else if (request is PieceRequest piece)
+            {
+                await RunAsync(piece, loans, stop).ConfigureAwait(false);
+            }
             else if (request is PackRequest pack)
             {
                 await RunAsync(pack, stop).ConfigureAwait(false);
             }
         }).ConfigureAwait(false);
+    }
+
+    /// <summary>Reads a whole tensor on the caller's thread and on others, as many as requests may run.</summary>
+    public void Run(ShardTarget target, CancellationToken cancellationToken)
+    {
+        using var fills = NewFills(cancellationToken);
+        using var loans = new PieceLoans(StagingBytes);
+        var requests = Plan([ShardRead.Into(target)], fills, loans, null).OfType<PieceRequest>();
+        var threads = (int)Math.Min(_options.MaxConcurrency, 1 + ((target.Tensor.Bytes - 1) / _planner.RequestBytes));
+        WorkerThreads.ForEach(requests, threads, (request, stop) => Run(request, loans, stop), cancellationToken);
     }
 
     /// <summary>Runs one read on the caller's thread, request by request.</summary>
@@ -102,7 +120,7 @@ internal sealed class RangeScheduler
     private CacheFills? NewFills(CancellationToken cancellationToken) =>
         _cache is null || _options.Verification == ShardVerification.None ? null : new(_cache, cancellationToken);
 
-    private IEnumerable<Request> Plan(IEnumerable<ShardRead> reads, CacheFills? fills, ProgressSum? progress)
+    private IEnumerable<Request> Plan(IEnumerable<ShardRead> reads, CacheFills? fills, PieceLoans loans, ProgressSum? progress)
     {
         ShardPass? pass = null;
         foreach (var group in _packPlanner.Group(reads, read => read.IsWhole && _cache?.Has(read.Tensor) != true ? read.Tensor : null))
@@ -110,13 +128,23 @@ internal sealed class RangeScheduler
             if (group.Pack is { } pack)
             {
                 yield return new PackRequest(pack, group.Range, [.. group.Members.Select(member => new PackedRead(
-                    member.Item.Tensor, member.Offset, member.Item.Destination, ArrivalOf(member.Item, PassOf(member.Item, null, fills), progress)))]);
+                    member.Item, member.Offset, ArrivalOf(member.Item, PassOf(member.Item, null, fills), progress)))]);
                 continue;
             }
 
             var read = group.Members[0].Item;
             pass = PassOf(read, pass, fills);
             var arrival = ArrivalOf(read, pass, progress);
+            if (read.Target is { } target)
+            {
+                foreach (var range in _planner.Pieces(read.Tensor, target.IsStaged))
+                {
+                    yield return new PieceRequest(target, range, target.IsStaged ? loans.Ask(range.Length) : null, arrival);
+                }
+
+                continue;
+            }
+
             var slice = read.Slice ?? TensorSlice.Whole(read.Tensor);
             foreach (var planned in _planner.Plan(slice, new(read.Offset, read.Destination.Length)))
             {
@@ -127,7 +155,7 @@ internal sealed class RangeScheduler
     }
 
     private static Arrival ArrivalOf(in ShardRead read, ShardPass? pass, ProgressSum? progress) =>
-        new(pass, progress, progress?.Begin(read.Destination.Length));
+        new(pass, progress, progress?.Begin(read.Length));
 
     private ShardPass? PassOf(in ShardRead read, ShardPass? current, CacheFills? fills)
     {
@@ -164,9 +192,45 @@ internal sealed class RangeScheduler
 
         await Parallel.ForEachAsync(missing, Parallelism(cancellationToken), async (read, stop) =>
         {
-            using var turn = await EnterAsync(read.Destination.Length, stop).ConfigureAwait(false);
-            read.Arrival.Take(0, read.Destination, await _fetcher.FetchAsync(read.Tensor, 0, read.Destination, stop).ConfigureAwait(false));
+            using var turn = await EnterAsync(read.Tensor.Bytes, stop).ConfigureAwait(false);
+            using var piece = read.Open();
+            piece.Take(await _fetcher.FetchAsync(read.Tensor, 0, piece.Memory, stop).ConfigureAwait(false));
         }).ConfigureAwait(false);
+    }
+
+    private async ValueTask RunAsync(PieceRequest request, PieceLoans loans, CancellationToken cancellationToken)
+    {
+        if (request.Turn is { } turn)
+        {
+            await turn.Granted.WaitAsync(cancellationToken).ConfigureAwait(false);
+        }
+
+        // After a failure it stays open until the call has ended: by then another thread may be hashing it.
+        var piece = request.Open(loans);
+        var isCached = true;
+        foreach (var range in _planner.Plan(request.Range))
+        {
+            using var entered = await EnterAsync(range.Length, cancellationToken).ConfigureAwait(false);
+            isCached &= await _fetcher.FetchAsync(request.Target.Tensor, range.Offset, request.Part(piece, range), cancellationToken).ConfigureAwait(false);
+        }
+
+        request.Take(piece, isCached);
+    }
+
+    private void Run(PieceRequest request, PieceLoans loans, CancellationToken cancellationToken)
+    {
+        request.Turn?.Granted.Wait(cancellationToken);
+        var piece = request.Open(loans);
+        var isCached = true;
+        foreach (var range in _planner.Plan(request.Range))
+        {
+            var begun = Stopwatch.GetTimestamp();
+            using var entered = _budget.Enter(range.Length, cancellationToken);
+            _telemetry.Queued(Stopwatch.GetElapsedTime(begun));
+            isCached &= _fetcher.Fetch(request.Target.Tensor, range.Offset, request.Part(piece, range).Span, cancellationToken);
+        }
+
+        request.Take(piece, isCached);
     }
 
     private async ValueTask<bool> RunAsync(RangeRequest request, CancellationToken cancellationToken)
@@ -199,19 +263,42 @@ internal sealed class RangeScheduler
 
     private sealed record RangeRequest(TensorSlice Slice, PlannedRequest Planned, Memory<byte> Destination, Arrival Arrival) : Request;
 
+    private sealed record PieceRequest(ShardTarget Target, ByteRange Range, PieceLoans.Ticket? Turn, Arrival Arrival) : Request
+    {
+        public PieceLoans.Piece Open(PieceLoans loans) => loans.Open(Target, Range.Offset, (int)Range.Length, Turn);
+
+        public Memory<byte> Part(PieceLoans.Piece piece, ByteRange range) =>
+            piece.Owner.Memory.Slice((int)(range.Offset - Range.Offset), (int)range.Length);
+
+        public void Take(PieceLoans.Piece piece, bool isCached)
+        {
+            Target.Settle(Range.Offset, piece.Owner);
+            Arrival.Take(Range.Offset, piece.Owner.Memory, isCached, piece);
+        }
+    }
+
     private sealed record PackRequest(ManifestPack Pack, ByteRange Range, ImmutableArray<PackedRead> Reads) : Request;
 }
 
 /// <summary>Who is told that bytes of a read have arrived.</summary>
 internal readonly record struct Arrival(ShardPass? Pass, ProgressSum? Progress, ProgressSum.Run? Run)
 {
-    /// <summary>Bytes from <paramref name="offset"/> of the tensor on are in place and verified.</summary>
-    public void Take(long offset, Memory<byte> bytes, bool isCached)
+    /// <summary>
+    /// Bytes from <paramref name="offset"/> of the tensor on are in place and verified. <paramref name="loan"/> is disposed of once they
+    /// are no longer needed.
+    /// </summary>
+    public void Take(long offset, Memory<byte> bytes, bool isCached, IDisposable? loan = null)
     {
-        Pass?.Add(offset, bytes, isCached);
+        if (Pass is null)
+        {
+            loan?.Dispose();
+        }
+
+        var length = bytes.Length;
+        Pass?.Add(offset, bytes, isCached, loan);
         if (Run is { } run)
         {
-            Progress?.Add(run, bytes.Length);
+            Progress?.Add(run, length);
         }
     }
 }

@@ -30,7 +30,12 @@ internal sealed class ShardWriter(IShardStore store, ShardWriterOptions options)
     public async Task<WrittenShard> WriteAsync(ReadOnlyMemory<byte> content, CancellationToken cancellationToken)
     {
         using var hasher = new ShardHasher(options.ChunkBytes);
-        hasher.Append(content.Span);
+        for (var rest = content; !rest.IsEmpty; rest = rest[Math.Min(options.BlockBytes, rest.Length)..])
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            hasher.Append(rest[..Math.Min(options.BlockBytes, rest.Length)].Span);
+        }
+
         var sums = hasher.Finish();
         return content.Length <= options.MaxBufferedBytes
             ? await CreateAsync(sums, content, cancellationToken).ConfigureAwait(false)

@@ -151,7 +151,7 @@ public sealed class PackReadTests : IAsyncLifetime
         await _stored.ReadAllAsync(checkpoint, reports);
 
         var total = _stored.Contents.Values.Sum(content => content.Length);
-        Assert.Equal((total, total, 13), (reports[^1].BytesRead, reports[^1].BytesTotal, reports[^1].RunsRead));
+        Assert.Equal((total, total, 13), (reports[^1].BytesRead, reports[^1].BytesTotal, reports[^1].TensorsRead));
         Assert.Equal(reports.Select(report => report.BytesRead).Order(), reports.Select(report => report.BytesRead));
         Assert.Equal(13, reports.Count);
     }
