@@ -14,7 +14,7 @@ public sealed class ShardingFunctionsTests(AzuriteFixture azurite)
     [Fact]
     public async Task AnUploadIsShardedByTheSettingsOfTheApp()
     {
-        using var host = Host(("CheckpointStorage", azurite.Server.ConnectionString), ("Sharding:MaxBatchShards", "5"));
+        using var host = Host(("CheckpointStorage", azurite.Server.ConnectionString), ("Sharding:MaxBatchShards", "5"), ("Sharding:MaxPackedBytes", "0"));
         await host.StartAsync(Token);
         var storage = host.Services.GetRequiredService<StorageConnection>();
         foreach (var container in (string[])[StorageNames.Uploads, StorageNames.Shards, StorageNames.Work])
@@ -54,7 +54,7 @@ public sealed class ShardingFunctionsTests(AzuriteFixture azurite)
     [Fact]
     public async Task SettingsThatCannotBeUsedStopTheAppAndAllAreNamed()
     {
-        using var host = Host(("Sharding:MemoryBudgetBytes", "1000"), ("Sharding:MaxBatchShards", "0"), ("Sharding:GarbageGrace", "1.00:00:00"));
+        using var host = Host(("Sharding:MemoryBudgetBytes", "1000"), ("Sharding:MaxBatchShards", "0"), ("Sharding:MaxPackedBytes", "65537"), ("Sharding:GarbageGrace", "1.00:00:00"));
 
         var error = await Assert.ThrowsAsync<OptionsValidationException>(() => host.StartAsync(Token));
 
@@ -62,6 +62,7 @@ public sealed class ShardingFunctionsTests(AzuriteFixture azurite)
             [
                 "Setting `Sharding__MemoryBudgetBytes` is 1000; it is at least 37748736 (36 MiB).",
                 "Setting `Sharding__MaxBatchShards` is 0; it is at least 1.",
+                "Setting `Sharding__MaxPackedBytes` is 65537; it is 0 to 65536 (64 KiB).",
                 "Setting `Sharding__GarbageGrace` is 1.00:00:00; it is at least 2.00:00:00.",
             ],
             error.Failures);
