@@ -48,7 +48,7 @@ try
     return 0;
 }
 catch (Exception e) when (e is AzuriteException or RequestFailedException or AggregateException or AuthenticationFailedException
-    or ArgumentException or FormatException)
+    or ArgumentException or FormatException or IOException or UnauthorizedAccessException)
 {
     await Console.Error.WriteLineAsync($"The local host cannot start: {e.Message}");
     return 1;

@@ -35,8 +35,9 @@ internal static class Errors
         + "the blob service (a proxy, an emulator) does not answer ranges as it must; read without it.");
 
     public static InvalidDataException DocumentTooLong(string blob, int maxBytes) => new(
-        $"`{blob}` has more than the {maxBytes:N0} bytes that a document of its kind may have. If it is a manifest that is trusted, raise "
-        + $"`{nameof(CheckpointLimits)}.{nameof(CheckpointLimits.MaxManifestBytes)}`.");
+        $"`{blob}` has more than the {maxBytes:N0} bytes that a document of its kind may have. " + (IsManifest(blob)
+            ? $"If the checkpoint is trusted, raise `{nameof(CheckpointLimits)}.{nameof(CheckpointLimits.MaxManifestBytes)}`."
+            : "It is not CloudShards that wrote it: delete it, and do again what it should tell of (move the tag, upload the checkpoint)."));
 
     public static ShardNotFoundException ShardMissing(string blob, string store, Exception? inner = null) => new(
         $"`{store}` has no `{blob}`. If the checkpoint's manifest names it, it was deleted since; publish the checkpoint again.", blob, inner);
@@ -50,6 +51,10 @@ internal static class Errors
     public static ArgumentException NotAFileName(string name, string segment) => new(
         $"`{name}` cannot be a path below the store's folder: its segment `{segment}` is empty, reserved or has a character that file names "
         + "here may not have.", nameof(name));
+
+    public static CheckpointNotFoundException NoSuchContainer(CheckpointReference asked, IShardStore store, Exception inner) => new(
+        $"There is no `{asked}`: the container{(store is BlobShardStore { Container: var name } ? $" `{name}`" : "")} does not exist. Check its "
+        + "name and the account; the deployment, the local host or `az storage container create` creates it.", asked, inner);
 
     public static CheckpointNotFoundException NoSuchTag(CheckpointReference asked) => new(
         $"There is no `{asked}`: the checkpoint `{asked.Name}` does not exist, was not published yet, or has no tag `{asked.Tag}`. Check the "
@@ -161,6 +166,9 @@ internal static class Errors
     public static KeyNotFoundException NoCheckpointSetting(string name, IEnumerable<string> names) => new(
         $"The configuration names no checkpoint `{name}`, but {string.Join(", ", names.Select(known => $"`{known}`"))}. Add it to "
         + $"`{nameof(CloudShardsSettings.Checkpoints)}`.");
+
+    // `manifests` is reserved: no checkpoint's name has it.
+    private static bool IsManifest(string blob) => blob.Contains("/manifests/", StringComparison.Ordinal);
 
     private static string Header(Response response, string name) => response.Headers.TryGetValue(name, out var value) ? value : "none";
 }

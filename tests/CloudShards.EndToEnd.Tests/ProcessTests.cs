@@ -47,6 +47,7 @@ public sealed class ProcessTests
     [InlineData("names the storage account", "--connection-string", "UseDevelopmentStorage=true", "--account", "a")]
     [InlineData("cannot start", "--connection-string", "nonsense")]
     [InlineData("`--conection-string` is no option", "--conection-string", "text")]
+    [InlineData("/proc/nope", "--folder", "/proc/nope")]
     [InlineData("`--work` is no option of this program, or its value is missing", "--work")]
     public async Task WhatCannotWorkIsSaidInOneLine(string because, params string[] arguments)
     {

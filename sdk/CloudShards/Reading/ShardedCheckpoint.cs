@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Diagnostics.CodeAnalysis;
 using Azure;
 using Azure.Storage.Blobs;
+using Azure.Storage.Blobs.Models;
 using CloudShards.Formats;
 
 namespace CloudShards;
@@ -55,7 +56,7 @@ public sealed class ShardedCheckpoint : IAsyncDisposable
     /// <param name="options">How it is read.</param>
     /// <param name="cancellationToken">Ends the opening.</param>
     /// <exception cref="FormatException"><paramref name="reference"/> is not a reference.</exception>
-    /// <exception cref="CheckpointNotFoundException">There is no such checkpoint or tag.</exception>
+    /// <exception cref="CheckpointNotFoundException">There is no such checkpoint, tag or container.</exception>
     /// <exception cref="ShardCorruptException">The manifest is not what its digest says.</exception>
     /// <exception cref="UnauthorizedAccessException">The service does not let this program read.</exception>
     /// <exception cref="CheckpointFormatException">The tag or the manifest is not in a format that this version reads.</exception>
@@ -97,6 +98,10 @@ public sealed class ShardedCheckpoint : IAsyncDisposable
         {
             throw Errors.NotAllowed($"`{asked}`", e);
         }
+        catch (RequestFailedException e) when (e.ErrorCode == BlobErrorCode.ContainerNotFound)
+        {
+            throw Errors.NoSuchContainer(asked, store, e);
+        }
     }
 
     /// <summary>
@@ -107,7 +112,7 @@ public sealed class ShardedCheckpoint : IAsyncDisposable
     /// <param name="reference"><c>name</c> (its tag <c>latest</c>), <c>name:tag</c> or <c>name@sha256:…</c>.</param>
     /// <param name="cancellationToken">Ends the request.</param>
     /// <exception cref="FormatException"><paramref name="reference"/> is not a reference.</exception>
-    /// <exception cref="CheckpointNotFoundException">There is no such checkpoint or tag.</exception>
+    /// <exception cref="CheckpointNotFoundException">There is no such checkpoint, tag or container.</exception>
     /// <exception cref="UnauthorizedAccessException">The service does not let this program read.</exception>
     /// <exception cref="CheckpointFormatException">The tag is not in a format that this version reads.</exception>
     public static async Task<CheckpointReference> ResolveAsync(IShardStore store, string reference, CancellationToken cancellationToken = default)
@@ -121,6 +126,10 @@ public sealed class ShardedCheckpoint : IAsyncDisposable
         catch (RequestFailedException e) when (e.Status is 401 or 403)
         {
             throw Errors.NotAllowed($"`{asked}`", e);
+        }
+        catch (RequestFailedException e) when (e.ErrorCode == BlobErrorCode.ContainerNotFound)
+        {
+            throw Errors.NoSuchContainer(asked, store, e);
         }
     }
 
@@ -149,6 +158,12 @@ public sealed class ShardedCheckpoint : IAsyncDisposable
     /// Reads a part of a tensor. Runs of it that lie close together are read in one request, through a buffer where what lies between them
     /// is dropped; <see cref="Plan"/> tells how many requests and bytes that takes.
     /// </summary>
+    /// <remarks>
+    /// A chunk is verified where it arrives whole. So of a part, the chunks that a run of it covers whole (or that become whole by what is
+    /// read between runs) are; of those at its edges only the lengths are checked, and a part that is smaller than a chunk is not verified
+    /// at all. To have every byte verified, read the whole tensor, or a part that begins and ends on chunk borders
+    /// (<see cref="ShardManifest.ChunkBytes"/>) or at the tensor's ends.
+    /// </remarks>
     /// <param name="name">The tensor's name.</param>
     /// <param name="ranges">What to take of each dimension, as <see cref="TensorSlice.Of"/> has it.</param>
     /// <param name="destination">Where its bytes go, row-major and packed; <see cref="TensorSlice.Bytes"/> says how many.</param>

@@ -24,6 +24,9 @@ public sealed class BlobShardStore(BlobContainerClient container) : IShardStore
 
     private readonly BlobContainerClient _container = container ?? throw new ArgumentNullException(nameof(container));
 
+    /// <summary>The container's name.</summary>
+    internal string Container => _container.Name;
+
     /// <inheritdoc/>
     public ValueTask ReadAsync(string name, long offset, Memory<byte> destination, CancellationToken cancellationToken) =>
         ReadRangeAsync(name, offset, destination, null, cancellationToken);
