@@ -20,7 +20,7 @@ internal sealed class CheckpointBatches
     {
         (_uploads, _runs, _lanes) = (uploads, runs, options.Lanes);
         _pace = new(_lanes, clock);
-        _copy = options.CopyByService && shards is BlobShardStore blobs ? new(blobs, new(uploads, clock), log) : null;
+        _copy = options.CopyByService && shards is BlobShardStore blobs ? new(blobs, new(uploads, clock), clock, log) : null;
         _commit = new(shards, new(shards, clock));
         _writer = new(
             shards,

@@ -28,9 +28,9 @@ internal static partial class Log
     [LoggerMessage(9, LogLevel.Information, "Batch {Batch} of job {Job} is done: {Shards} shards, {Bytes} bytes")]
     public static partial void BatchDone(ILogger log, string job, int batch, int shards, long bytes);
 
-    [LoggerMessage(10, LogLevel.Warning, "The storage service does not copy shards itself; their bytes are sent from here. Grant Storage Blob Delegator on the account to "
-        + "this identity, and let the account's firewall admit the service, to have it copy")]
-    public static partial void CopyRefused(ILogger log, Exception exception);
+    [LoggerMessage(10, LogLevel.Warning, "The storage service does not copy a shard itself: {Status} {Code}. Until {Until} the bytes of shards are sent from here. Where this goes on, "
+        + "grant Storage Blob Delegator on the account to this identity, and let the account's firewall admit the service")]
+    public static partial void CopyRefused(ILogger log, int status, string? code, DateTimeOffset until, Exception exception);
 
     [LoggerMessage(11, LogLevel.Information, "{Shards} shards of {Bytes} bytes are garbage, of {Examined} examined; trial: {IsTrial}")]
     public static partial void Swept(ILogger log, int shards, long bytes, int examined, bool isTrial);
