@@ -32,6 +32,7 @@ public static class ShardingFunctions
                 storage.Blobs.GetBlobContainerClient(StorageNames.Uploads),
                 provider.GetRequiredService<IShardStore>(),
                 new BlobShardStore(storage.Blobs.GetBlobContainerClient(StorageNames.Work)),
+                storage.Queues.GetQueueClient(StorageNames.Events),
                 storage.Queues.GetQueueClient(StorageNames.Batches),
                 provider.GetRequiredService<IOptions<ShardingOptions>>().Value,
                 provider.GetRequiredService<TimeProvider>(),

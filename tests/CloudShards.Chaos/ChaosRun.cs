@@ -208,7 +208,7 @@ internal sealed class ChaosRun
     }
 
     private static CheckpointPipeline Pipeline(BlobContainerClient uploads, BlobContainerClient shards, BlobContainerClient work) => new(
-        uploads, new BlobShardStore(shards), new BlobShardStore(work), null, new(), TimeProvider.System, NullLogger<CheckpointPipeline>.Instance);
+        uploads, new BlobShardStore(shards), new BlobShardStore(work), null, null, new(), TimeProvider.System, NullLogger<CheckpointPipeline>.Instance);
 
     // A third of the tensors is the same in all versions, as a fine-tune leaves them.
     private static async Task<BinaryData> FileAsync(int seed, CancellationToken cancellationToken)
