@@ -147,6 +147,24 @@ public sealed class ShardingFunctionsTests(AzuriteFixture azurite)
         Assert.DoesNotContain("AccountKey", error.Message, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData(null, null, null)]
+    [InlineData("InstrumentationKey=a", null, null)]
+    [InlineData("InstrumentationKey=a", "Authorization=AAD", "")]
+    [InlineData("InstrumentationKey=a", "Authorization=AAD;ClientId=b", "b")]
+    [InlineData("InstrumentationKey=a", "clientid = b ; authorization=aad;", "b")]
+    [InlineData("InstrumentationKey=a", "ClientId=b", null)]
+    public void TelemetryGoesWhereAndAsWhomTheSettingsSay(string? connection, string? authentication, string? clientId)
+    {
+        var settings = new ConfigurationBuilder().AddInMemoryCollection(
+            [new("APPLICATIONINSIGHTS_CONNECTION_STRING", connection), new("APPLICATIONINSIGHTS_AUTHENTICATION_STRING", authentication)]).Build();
+
+        var found = ApplicationInsights.Find(settings);
+
+        Assert.Equal((connection, clientId), (found?.ConnectionString, found?.ClientId));
+        Assert.Equal(clientId is null, found?.Credential is null);
+    }
+
     private static IHost Host(params (string Key, string? Value)[] settings)
     {
         var builder = Microsoft.Extensions.Hosting.Host.CreateEmptyApplicationBuilder(new());
