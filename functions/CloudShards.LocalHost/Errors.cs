@@ -31,5 +31,8 @@ internal static class Errors
     public static ArgumentException NotAnOption(string argument) => new(
         $"`{argument}` is no option of this program, or its value is missing. `--help` lists the options.");
 
-    public static ArgumentException NotANumber(string option, string text) => new($"`{option}` is `{text}`, expected a whole number from 1 on.");
+    public static ArgumentException NotANumber(string option, string text, int least) =>
+        new($"`{option}` is `{text}`, expected a whole number from {least} on.");
+
+    public static ArgumentException NotAnAmount(string problem) => new($"`{problem}");
 }

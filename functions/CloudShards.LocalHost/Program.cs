@@ -15,7 +15,8 @@ if (args.Any(argument => argument is "--help" or "-h"))
           cloudshards-localhost --account NAME                works on that account, as whom you are signed in
 
         Also: --uploads, --shards, --work CONTAINER; --events, --batches QUEUE; --batch-shards N, the shards
-        that one batch has at most; --visibility SECONDS, after which others take over the work of a host that died; --folder FOLDER keeps Azurite's data there. Ctrl+C ends it.
+        that one batch has at most; --packed-bytes N, the bytes of the largest shard that is repeated in a pack,
+        0 for no packs; --visibility SECONDS, after which others take over the work of a host that died; --folder FOLDER keeps Azurite's data there. Ctrl+C ends it.
         """);
     return 0;
 }

@@ -50,6 +50,7 @@ internal sealed class CheckpointBatches
     /// <returns>A batch of that alone; an empty one where nothing is missing.</returns>
     public async Task<ShardBatch> FindMissingAsync(ShardBatch batch, ShardReceipt receipt, CancellationToken cancellationToken)
     {
+        batch = batch with { Packs = [.. receipt.Packs.Select(pack => pack.Shards)] };
         var (shards, packs) = (new bool[batch.Shards.Length], new bool[batch.Packs.Length]);
         var parallel = new ParallelOptions { MaxDegreeOfParallelism = MaxProbes, CancellationToken = cancellationToken };
         await Parallel.ForAsync(0, shards.Length, parallel, async (i, token) => shards[i] = !await InTurnAsync(

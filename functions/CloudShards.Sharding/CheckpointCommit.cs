@@ -40,25 +40,39 @@ internal sealed class CheckpointCommit(IShardStore shards, CheckpointTags tags)
         };
     }
 
-    // Tied tensors lie at one place of a pack.
+    // Tied tensors lie at one place of a pack, in the checkpoint's order: sorting by shards keeps it.
     private static ImmutableArray<ManifestPack> PacksOf(List<ReceiptPack> packs, PlannedTensors tensors)
     {
-        var tensorsOf = packs is [] ? null : tensors.Tensors.ToLookup(tensor => tensor.Shard);
-        var listed = ImmutableArray.CreateBuilder<ManifestPack>(packs.Count);
-        foreach (var (digest, (first, count)) in packs)
+        if (packs is [])
         {
-            var (packed, bytes) = (ImmutableArray.CreateBuilder<PackedTensor>(count), 0L);
-            foreach (var shard in Enumerable.Range(first, count))
-            {
-                packed.AddRange(tensorsOf![shard].Select(tensor => new PackedTensor(tensor.Name, bytes)));
-                var any = tensorsOf[shard].First();
-                bytes += any.Shape.ByteCount(any.DType);
-            }
-
-            listed.Add(new(digest, bytes, packed.DrainToImmutable()));
+            return default;
         }
 
-        return packs is [] ? default : listed.MoveToImmutable();
+        PlannedTensor[] byShard = [.. tensors.Tensors.OrderBy(tensor => tensor.Shard)];
+        var (listed, next) = (ImmutableArray.CreateBuilder<ManifestPack>(packs.Count), 0);
+        foreach (var (digest, (first, count)) in packs)
+        {
+            var (packed, shard, offset, end) = (ImmutableArray.CreateBuilder<PackedTensor>(count), -1, 0L, 0L);
+            for (; next < byShard.Length && byShard[next].Shard < first + count; next++)
+            {
+                var tensor = byShard[next];
+                if (tensor.Shard < first)
+                {
+                    continue;
+                }
+
+                if (tensor.Shard != shard)
+                {
+                    (shard, offset, end) = (tensor.Shard, end, end + tensor.Shape.ByteCount(tensor.DType));
+                }
+
+                packed.Add(new(tensor.Name, offset));
+            }
+
+            listed.Add(new(digest, end, packed.DrainToImmutable()));
+        }
+
+        return listed.MoveToImmutable();
     }
 
     /// <summary>Publishes a manifest and moves <c>latest</c> to it, unless a newer upload is there already.</summary>

@@ -22,7 +22,7 @@ public sealed record ShardingOptions
 
     /// <summary>
     /// Bytes of the largest shard that is also repeated in a pack, so that a reader of the whole checkpoint asks once for many. Default 64 KiB, which is also
-    /// the most; 0 makes no packs. It is part of the manifest, and so of its digest.
+    /// the most; 0 makes no packs. Small shards are then stored twice. It is part of the manifest, and so of its digest.
     /// </summary>
     public int MaxPackedBytes { get; init; } = 64 << 10;
 

@@ -9,6 +9,9 @@ internal sealed record ChaosOptions(int Seed, int Kills, int Workers)
     /// <summary>Shards of a batch: small, so that a checkpoint is many batches.</summary>
     public int BatchShards { get; init; } = 3;
 
+    /// <summary>Bytes of the largest shard that is packed: a few of a checkpoint's tensors make a pack, and the others many batches.</summary>
+    public int PackedBytes { get; init; } = 2048;
+
     /// <summary>Checkpoints by name; each is uploaded several times.</summary>
     public int Names { get; init; } = 16;
 

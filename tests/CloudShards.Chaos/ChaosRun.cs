@@ -253,6 +253,13 @@ internal sealed class ChaosRun
         return CheckpointReference.Parse(status.Reference!).Digest!.Value;
     }
 
-    private static CheckpointPipeline Pipeline(BlobContainerClient uploads, BlobContainerClient shards, BlobContainerClient work) => new(
-        uploads, new BlobShardStore(shards), new BlobShardStore(work), null, null, new(), TimeProvider.System, NullLogger<CheckpointPipeline>.Instance);
+    private CheckpointPipeline Pipeline(BlobContainerClient uploads, BlobContainerClient shards, BlobContainerClient work) => new(
+        uploads,
+        new BlobShardStore(shards),
+        new BlobShardStore(work),
+        null,
+        null,
+        new() { MaxPackedBytes = _options.PackedBytes },
+        TimeProvider.System,
+        NullLogger<CheckpointPipeline>.Instance);
 }

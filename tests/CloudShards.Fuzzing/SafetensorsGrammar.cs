@@ -36,7 +36,9 @@ internal static class SafetensorsGrammar
         var digest = "sha256:" + new string("0123456789abcdefg"[random.Next(random.Next(20) == 0 ? 17 : 16)], 64);
         var tensors = string.Join(',', Enumerable.Range(0, random.Next(4)).Select(i =>
             $"{{\"name\":\"{Pick(random, Names)}{i}\",\"dtype\":\"F32\",\"shape\":[{Value(random, 2)}],\"bytes\":{Value(random, 8)},\"digest\":\"{digest}\",\"chunks\":[\"{random.NextInt64():x16}\"]}}"));
-        var packs = random.Next(3) == 0 ? $",\"packs\":[{{\"digest\":\"{digest}\",\"bytes\":{Value(random, 64)},\"tensors\":[{{\"name\":\"a0\",\"offset\":{Value(random, 0)}}}]}}]" : "";
+        var places = string.Join(',', Enumerable.Range(0, random.Next(4)).Select(i =>
+            $"{{\"name\":{Value(random, 0, $"\"{Pick(random, Names)}{i}\"")},\"{(random.Next(12) == 0 ? "name" : "offset")}\":{Value(random, 8 * i)}}}"));
+        var packs = random.Next(3) == 0 ? $",\"packs\":[{{\"digest\":\"{digest}\",\"bytes\":{Value(random, 64)},\"tensors\":[{places}]}}]" : "";
         var json = $"{{\"schema\":\"cloudshards/1\",\"name\":\"n\",\"source\":[],\"chunkBytes\":{Value(random, 16)},\"tensors\":[{tensors}]{packs},\"metadata\":{{}},\"values\":{Value(random, 0, "{}")}}}";
         return Mangle(random, Encoding.UTF8.GetBytes(json));
     }

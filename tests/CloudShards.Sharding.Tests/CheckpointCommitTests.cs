@@ -15,7 +15,7 @@ public sealed class CheckpointCommitTests : IDisposable
             Descriptions.Tensor("tied", 100, [2, 3]),
             Descriptions.Tensor("c", 200, []),
         ],
-        new() { MaxBatchShards = 2 });
+        new() { MaxBatchShards = 2, MaxPackedBytes = 0 });
 
     private readonly TemporaryFolder _folder = new();
     private readonly StoreWatch _shards;
@@ -85,6 +85,29 @@ public sealed class CheckpointCommitTests : IDisposable
     }
 
     [Fact]
+    public void APackNamesEveryTensorAtThePlaceOfItsShard()
+    {
+        // The last is the first in the file, and its batch comes before that of the others.
+        var planned = Descriptions.Plan(
+            [
+                Descriptions.Tensor("a", 100, [2, 3]),
+                Descriptions.Tensor("b", 80, [5]),
+                Descriptions.Tensor("tied", 100, [2, 3]),
+                Descriptions.Tensor("c", 99_000, []),
+                Descriptions.Tensor("large", 0, [20_000]),
+            ],
+            new() { MaxBatchShards = 1 });
+
+        var manifest = CheckpointCommit.Compose(
+            planned.Plan, planned.Tensors, [Receipt(1, "b", "a", "c") with { Packs = [new(Of("p"), new(0, 3))] }, Receipt(0, "l")]);
+
+        var pack = Assert.Single(manifest.Packs);
+        Assert.Equal((Of("p"), 48L), (pack.Digest, pack.Bytes));
+        Assert.Equal([new("b", 0), new("a", 20), new("tied", 20), new("c", 44)], pack.Tensors);
+        Assert.Equal([Of("a"), Of("b"), Of("a"), Of("c"), Of("l")], manifest.Tensors.Select(tensor => tensor.Digest));
+    }
+
+    [Fact]
     public async Task TheManifestIsWrittenBeforeTheTag()
     {
         var source = new SourceOf(default, Noon);
@@ -137,7 +160,7 @@ public sealed class CheckpointCommitTests : IDisposable
     private static ShardManifest Manifest() => CheckpointCommit.Compose(Planned.Plan, Planned.Tensors, [Receipt(0, "b", "a"), Receipt(1, "c")]);
 
     private static ShardReceipt Receipt(int batch, params string[] shards) =>
-        new(batch, [.. shards.Select(shard => new ReceiptShard(Of(shard), [(ulong)(shard[0] - 'a' + 1)], Created: true))]);
+        new(batch, [.. shards.Select(shard => new ReceiptShard(Of(shard), [(ulong)(shard[0] - 'a' + 1)], Created: true))], []);
 
     private static Digest Of(string shard) => Digest.Of([(byte)shard[0]]);
 }

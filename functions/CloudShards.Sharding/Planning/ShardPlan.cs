@@ -70,6 +70,10 @@ public readonly record struct BatchSize(int Shards, long Bytes);
 /// <param name="Packs">Which of them are repeated in packs.</param>
 public sealed record ShardBatch(int Number, ImmutableArray<TensorInfo> Shards, ImmutableArray<PackedShards> Packs)
 {
+    /// <summary>Which of them are repeated in packs.</summary>
+    // A version that knew no packs may have begun the job.
+    public ImmutableArray<PackedShards> Packs { get; init; } = Packs.IsDefault ? [] : Packs;
+
     /// <summary>How much it is.</summary>
     [JsonIgnore]
     public BatchSize Size => new(Shards.Length, Shards.Sum(shard => shard.Bytes));

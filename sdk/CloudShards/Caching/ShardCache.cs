@@ -58,10 +58,13 @@ internal sealed class ShardCache(string folder, long maxBytes, TimeProvider time
         return false;
     }
 
+    /// <summary>Whether the shard is here; whether it is right shows when it is read.</summary>
+    public bool Has(ShardedTensor tensor) => File.Exists(PathOf(tensor.Digest));
+
     /// <summary>Makes room for a shard that is about to be read; null where it is here, is on its way, or cannot be kept.</summary>
     public CacheFill? TryBegin(ShardedTensor tensor, CancellationToken cancellationToken)
     {
-        if (tensor.Bytes > maxBytes || File.Exists(PathOf(tensor.Digest)))
+        if (tensor.Bytes > maxBytes || Has(tensor))
         {
             return null;
         }

@@ -4,50 +4,27 @@ using CloudShards.Formats;
 
 namespace CloudShards;
 
-/// <summary>
-/// Brings many small shards into memory by one request to a pack. Each is verified by itself; what the pack has not, or has damaged, is read
-/// from its own shard.
-/// </summary>
-internal sealed class PackFetcher(ShardFetcher fetcher, ShardCache? cache, ReadTelemetry telemetry)
+/// <summary>Brings many small tensors into memory by one request to a pack. Each is verified by itself.</summary>
+internal sealed class PackFetcher(ShardFetcher fetcher, ReadTelemetry telemetry)
 {
     /// <summary>Brings tensors that lie in a range of a pack.</summary>
-    public async ValueTask FetchAsync(ManifestPack pack, ByteRange range, ImmutableArray<PackedRead> reads, CancellationToken cancellationToken)
+    /// <returns>Those that are to be read from their own shards, since the pack has them not or has them damaged.</returns>
+    public async ValueTask<ImmutableArray<PackedRead>> FetchAsync(
+        ManifestPack pack, ByteRange range, ImmutableArray<PackedRead> reads, CancellationToken cancellationToken)
     {
-        var missing = cache is null ? reads : reads.RemoveAll(read => TryTakeCached(cache, read, cancellationToken));
-        if (missing.IsEmpty)
-        {
-            return;
-        }
-
+        var blob = StoreLayout.Pack(pack.Digest);
         var buffer = ArrayPool<byte>.Shared.Rent((int)range.Length);
         try
         {
             var content = buffer.AsMemory(0, (int)range.Length);
-            var isThere = await TryAskAsync(StoreLayout.Pack(pack.Digest), range.Offset, content, cancellationToken).ConfigureAwait(false);
-            foreach (var read in missing)
-            {
-                if (!isThere || !TryTake(pack, read, content.Slice((int)read.Offset, read.Destination.Length)))
-                {
-                    var isCached = await fetcher.FetchAsync(read.Tensor, 0, read.Destination, cancellationToken).ConfigureAwait(false);
-                    read.Arrival.Take(0, read.Destination, isCached);
-                }
-            }
+            return await TryAskAsync(blob, range.Offset, content, cancellationToken).ConfigureAwait(false)
+                ? reads.RemoveAll(read => TryTake(blob, read, content.Slice((int)read.Offset, read.Destination.Length)))
+                : reads;
         }
         finally
         {
             ArrayPool<byte>.Shared.Return(buffer);
         }
-    }
-
-    private bool TryTakeCached(ShardCache shards, PackedRead read, CancellationToken cancellationToken)
-    {
-        var isCached = shards.TryRead(read.Tensor, fetcher.ChunkBytes, 0, read.Destination.Span, cancellationToken);
-        if (isCached)
-        {
-            read.Arrival.Take(0, read.Destination, isCached);
-        }
-
-        return isCached;
     }
 
     // A pack only repeats what the shards have, so nothing is lost without it.
@@ -65,15 +42,15 @@ internal sealed class PackFetcher(ShardFetcher fetcher, ShardCache? cache, ReadT
         }
     }
 
-    private bool TryTake(ManifestPack pack, PackedRead read, ReadOnlyMemory<byte> shard)
+    private bool TryTake(string blob, PackedRead read, ReadOnlyMemory<byte> content)
     {
-        if (fetcher.Mismatch(read.Tensor, 0, shard.Span) is { } chunk)
+        if (fetcher.MismatchOfWhole(read.Tensor, content.Span) is { } chunk)
         {
-            telemetry.ChunkCorrupt(read.Tensor.Name, chunk, StoreLayout.Pack(pack.Digest));
+            telemetry.ChunkCorrupt(read.Tensor.Name, chunk, blob);
             return false;
         }
 
-        shard.CopyTo(read.Destination);
+        content.CopyTo(read.Destination);
         read.Arrival.Take(0, read.Destination, isCached: false);
         return true;
     }

@@ -25,9 +25,11 @@ internal sealed class RangeScheduler
         _budget = new(options.MaxConcurrency, options.MaxBytesInFlight);
         _cache = options.CacheFolder is { } folder ? new(folder, options.CacheMaxBytes, options.TimeProvider, telemetry) : null;
         _fetcher = new(store, _cache, _budget, chunkBytes, options, telemetry);
-        _packs = new(_fetcher, _cache, telemetry);
+        _packs = new(_fetcher, telemetry);
         _planner = new(chunkBytes, options.MaxRequestBytes, options.MaxGapBytes);
-        _packPlanner = new(manifest.Packs, _planner.RequestBytes, options.MaxGapBytes);
+
+        // What comes from a pack goes through a buffer, so that a manifest's chunks, however large, are no reason for a larger request.
+        _packPlanner = new(manifest.Packs, Math.Min(options.MaxRequestBytes, options.MaxBytesInFlight), options.MaxGapBytes);
     }
 
     /// <summary>What it would cost to read parts of tensors together.</summary>
@@ -55,9 +57,8 @@ internal sealed class RangeScheduler
     /// <summary>Runs reads, which are enumerated as they are started. The first failure ends the others and is thrown.</summary>
     public async Task RunAsync(IEnumerable<ShardRead> reads, ProgressSum? progress, CancellationToken cancellationToken)
     {
-        var parallel = new ParallelOptions { MaxDegreeOfParallelism = _options.MaxConcurrency, CancellationToken = cancellationToken };
         using var fills = NewFills(cancellationToken);
-        await Parallel.ForEachAsync(Plan(reads, fills, progress), parallel, async (request, stop) =>
+        await Parallel.ForEachAsync(Plan(reads, fills, progress), Parallelism(cancellationToken), async (request, stop) =>
         {
             if (request is RangeRequest range)
             {
@@ -104,7 +105,7 @@ internal sealed class RangeScheduler
     private IEnumerable<Request> Plan(IEnumerable<ShardRead> reads, CacheFills? fills, ProgressSum? progress)
     {
         ShardPass? pass = null;
-        foreach (var group in _packPlanner.Group(reads, static read => read.IsWhole ? read.Tensor : null))
+        foreach (var group in _packPlanner.Group(reads, read => read.IsWhole && _cache?.Has(read.Tensor) != true ? read.Tensor : null))
         {
             if (group.Pack is { } pack)
             {
@@ -150,8 +151,22 @@ internal sealed class RangeScheduler
 
     private async ValueTask RunAsync(PackRequest request, CancellationToken cancellationToken)
     {
-        using var turn = await EnterAsync(request.Range.Length, cancellationToken).ConfigureAwait(false);
-        await _packs.FetchAsync(request.Pack, request.Range, request.Reads, cancellationToken).ConfigureAwait(false);
+        if (_cache is not null)
+        {
+            _telemetry.CacheMiss(request.Reads.Length);
+        }
+
+        ImmutableArray<PackedRead> missing;
+        using (await EnterAsync(request.Range.Length, cancellationToken).ConfigureAwait(false))
+        {
+            missing = await _packs.FetchAsync(request.Pack, request.Range, request.Reads, cancellationToken).ConfigureAwait(false);
+        }
+
+        await Parallel.ForEachAsync(missing, Parallelism(cancellationToken), async (read, stop) =>
+        {
+            using var turn = await EnterAsync(read.Destination.Length, stop).ConfigureAwait(false);
+            read.Arrival.Take(0, read.Destination, await _fetcher.FetchAsync(read.Tensor, 0, read.Destination, stop).ConfigureAwait(false));
+        }).ConfigureAwait(false);
     }
 
     private async ValueTask<bool> RunAsync(RangeRequest request, CancellationToken cancellationToken)
@@ -176,6 +191,9 @@ internal sealed class RangeScheduler
             ArrayPool<byte>.Shared.Return(buffer);
         }
     }
+
+    private ParallelOptions Parallelism(CancellationToken cancellationToken) =>
+        new() { MaxDegreeOfParallelism = _options.MaxConcurrency, CancellationToken = cancellationToken };
 
     private abstract record Request;
 

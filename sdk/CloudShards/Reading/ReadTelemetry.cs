@@ -70,8 +70,8 @@ internal sealed partial class ReadTelemetry(string checkpoint, ILogger logger)
         Bytes.Add(bytes, _checkpoint, new("source", "cache"));
     }
 
-    /// <summary>The cache lacked a range, or had it wrong.</summary>
-    public void CacheMiss() => CacheMisses.Add(1, _checkpoint);
+    /// <summary>The cache lacked ranges, or had one wrong.</summary>
+    public void CacheMiss(int ranges = 1) => CacheMisses.Add(ranges, _checkpoint);
 
     /// <summary>The cache had a shard whose bytes are not what the manifest says.</summary>
     public void CacheDamaged(string tensor, string file) => LogCacheDamaged(logger, file, tensor);
@@ -95,9 +95,9 @@ internal sealed partial class ReadTelemetry(string checkpoint, ILogger logger)
     [LoggerMessage(3, LogLevel.Warning, "The cached file {File} of the tensor {Tensor} is damaged. It is deleted, and read from the store.")]
     private static partial void LogCacheDamaged(ILogger logger, string file, string tensor);
 
-    [LoggerMessage(5, LogLevel.Warning, "The pack {Blob} cannot be used; its tensors are read one by one from their shards, which takes longer. Was it deleted?")]
-    private static partial void LogPackUnusable(ILogger logger, Exception exception, string blob);
-
     [LoggerMessage(4, LogLevel.Warning, "The cache in {Folder} cannot be used as it should, so more is read from the store. Check its permissions and the space on its disk. Told once.")]
     private static partial void LogCacheFailed(ILogger logger, Exception exception, string folder);
+
+    [LoggerMessage(5, LogLevel.Warning, "The pack {Blob} cannot be used; its tensors are read one by one from their shards, which takes longer. Was it deleted?")]
+    private static partial void LogPackUnusable(ILogger logger, Exception exception, string blob);
 }

@@ -10,9 +10,6 @@ namespace CloudShards;
 internal sealed class ShardFetcher(
     IShardStore store, ShardCache? cache, RequestBudget budget, int chunkBytes, ShardedCheckpointOptions options, ReadTelemetry telemetry)
 {
-    /// <summary>Bytes of a chunk.</summary>
-    public int ChunkBytes => chunkBytes;
-
     /// <summary>Brings a range; true where it came from the cache.</summary>
     public async ValueTask<bool> FetchAsync(ShardedTensor tensor, long offset, Memory<byte> destination, CancellationToken cancellationToken)
     {
@@ -103,8 +100,14 @@ internal sealed class ShardFetcher(
         telemetry.Arrived(destination.Length);
     }
 
-    /// <summary>The first chunk, from one on, that lies whole in a run of a tensor's bytes and is wrong; null where there is none.</summary>
-    public int? Mismatch(ShardedTensor tensor, long offset, ReadOnlySpan<byte> content, int fromChunk = 0) =>
+    /// <summary>
+    /// The first chunk of a whole tensor that is wrong, or null. Where digests are compared and only this one is wrong, nobody knows which chunk is,
+    /// and the first stands for it.
+    /// </summary>
+    public int? MismatchOfWhole(ShardedTensor tensor, ReadOnlySpan<byte> content) =>
+        Mismatch(tensor, 0, content) ?? (options.Verification == ShardVerification.Digest && Digest.Of(content) != tensor.Digest ? 0 : null);
+
+    private int? Mismatch(ShardedTensor tensor, long offset, ReadOnlySpan<byte> content, int fromChunk = 0) =>
         options.Verification == ShardVerification.None ? null : ChunkSums.FirstMismatch(tensor, chunkBytes, offset, content, fromChunk);
 
     private void ThrowIfStill(ShardedTensor tensor, int chunk, long offset, ReadOnlySpan<byte> content)

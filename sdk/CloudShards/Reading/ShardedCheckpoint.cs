@@ -167,8 +167,14 @@ public sealed class ShardedCheckpoint : IAsyncDisposable
         }));
     }
 
-    /// <summary>Reads many runs of bytes, several at once. The first failure ends the others.</summary>
-    /// <param name="reads">The runs, enumerated only as they are started, so that destinations may be made on the way.</param>
+    /// <summary>
+    /// Reads many runs of bytes, several at once. Small tensors that are read whole come many to a request where the checkpoint has packs. The
+    /// first failure ends the others.
+    /// </summary>
+    /// <param name="reads">
+    /// The runs, enumerated only as they are started, so that destinations may be made on the way; of small tensors some are gathered first, of each pack
+    /// at most two requests' worth.
+    /// </param>
     /// <param name="progress">Told after each request; calls do not overlap.</param>
     /// <param name="cancellationToken">Ends the reads.</param>
     /// <exception cref="ArgumentException">A run does not lie in its tensor, or its tensor is not of this checkpoint.</exception>
@@ -214,7 +220,9 @@ public sealed class ShardedCheckpoint : IAsyncDisposable
     private ShardRead Checked(ShardRead read)
     {
         ThrowUnlessOwn(read.Tensor, read.Offset, read.Destination.Length, read.Slice);
-        return read;
+
+        // A part that is all of its tensor has the same bytes in the same order.
+        return read.Slice?.Bytes == read.Tensor.Bytes ? read with { Slice = null } : read;
     }
 
     // A tensor of another checkpoint may have chunks of another size, and its sums would be compared with the wrong bytes.

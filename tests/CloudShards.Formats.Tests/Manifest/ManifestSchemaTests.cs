@@ -15,6 +15,21 @@ public sealed class ManifestSchemaTests
         Assert.Empty(await FaultsAsync(Encoding.UTF8.GetString(ManifestBytes.Empty.ToUtf8())));
     }
 
+    [Fact]
+    public async Task PacksOfTiedTensorsConform()
+    {
+        var tensors = Enumerable.Range(0, 100).Select(i => ManifestBytes.Tensor($"t{i}", TensorDType.I64, [], 8)).ToArray();
+        ManifestPack[] packs =
+        [
+            .. tensors.Chunk(20).Select((tensors, i) => new ManifestPack(
+                Digest.Of([(byte)i]), 80, [.. tensors.Select((tensor, place) => new PackedTensor(tensor.Name, place / 2 * 8))])),
+        ];
+        var manifest = ManifestBytes.Full with { Tensors = [.. tensors], Packs = [.. packs] };
+
+        Assert.Empty(await FaultsAsync(Encoding.UTF8.GetString(manifest.ToUtf8())));
+        Assert.Equal(manifest.ToUtf8(), ShardManifest.Parse(manifest.ToUtf8()).ToUtf8());
+    }
+
     [Theory]
     [MemberData(nameof(BrokenManifests.Form), MemberType = typeof(BrokenManifests))]
     public async Task ABrokenFormDoesNot(string path, string? json) => Assert.NotEmpty(await FaultsAsync(ManifestBytes.With(path, json)));
