@@ -5,7 +5,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
-if (args is ["--help" or "-h"])
+if (args.Any(argument => argument is "--help" or "-h"))
 {
     Console.WriteLine("""
         Watches a container for checkpoints and shards them, on this machine.
@@ -47,7 +47,12 @@ try
     await host.WaitForShutdownAsync();
     return 0;
 }
-catch (Exception e) when (e is AzuriteException or RequestFailedException or AggregateException or AuthenticationFailedException
+catch (AuthenticationFailedException e)
+{
+    await Console.Error.WriteLineAsync(Errors.NotSignedIn(CommandLine.Parse(args).Options.Account ?? "", e.Message.Split('\n')[0].Trim()));
+    return 1;
+}
+catch (Exception e) when (e is AzuriteException or RequestFailedException or AggregateException
     or ArgumentException or FormatException or IOException or UnauthorizedAccessException)
 {
     await Console.Error.WriteLineAsync($"The local host cannot start: {e.Message}");

@@ -35,12 +35,19 @@ public sealed record ShardingOptions
     /// <summary>How long a shard that no manifest names is left alone by the collector of garbage. Default 7 days; at least 2 (FORMAT.md, "Garbage").</summary>
     public TimeSpan GarbageGrace { get; init; } = TimeSpan.FromDays(7);
 
+    /// <summary>
+    /// How long no file of a set may have been replaced before it is sharded anew, where other files are still those of the version before: somebody may
+    /// be replacing them one after the other. A set that is new, or of which every file was replaced, does not wait. Default 2 minutes; at most a day.
+    /// </summary>
+    public TimeSpan SetQuietPeriod { get; init; } = TimeSpan.FromMinutes(2);
+
     /// <summary>Bounds on what an uploaded file may ask for.</summary>
     public CheckpointLimits Limits { get; init; } = CheckpointLimits.Default;
 
     private const int MinMemoryBudgetBytes = 36 << 20;
     private const int MinChunkBytes = 64 << 10;
     private const int MostPackedBytes = 64 << 10;
+    private static readonly TimeSpan MaxSetQuietPeriod = TimeSpan.FromDays(1);
 
     /// <summary>What is wrong with these options, each as the option's name and a sentence; empty where nothing is.</summary>
     public IEnumerable<string> FindProblems()
@@ -52,6 +59,7 @@ public sealed record ShardingOptions
             (MaxBatchShards < 1, $"{nameof(MaxBatchShards)}` is {MaxBatchShards}; it is at least 1."),
             (ChunkBytes < MinChunkBytes, $"{nameof(ChunkBytes)}` is {ChunkBytes}; it is at least {MinChunkBytes} (64 KiB)."),
             (MaxPackedBytes is < 0 or > MostPackedBytes, $"{nameof(MaxPackedBytes)}` is {MaxPackedBytes}; it is 0 to {MostPackedBytes} (64 KiB)."),
+            (SetQuietPeriod < TimeSpan.Zero || SetQuietPeriod > MaxSetQuietPeriod, $"{nameof(SetQuietPeriod)}` is {SetQuietPeriod}; it is 0 to {MaxSetQuietPeriod}."),
             (GarbageGrace < ShardGarbage.MinGrace, $"{nameof(GarbageGrace)}` is {GarbageGrace}; it is at least {ShardGarbage.MinGrace}."),
         ];
         return rules.Where(rule => rule.IsBad).Select(rule => rule.Problem);

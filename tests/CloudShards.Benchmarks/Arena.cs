@@ -56,7 +56,7 @@ internal sealed record Arena(string Connection, string File, string Reference, s
         var uploads = Container(Uploads, traffic);
         var queue = new QueueClient(Connection, $"b{Guid.NewGuid():N}", new QueueClientOptions { Transport = traffic.Transport() });
         await queue.CreateAsync(cancellationToken: cancellationToken);
-        var pipeline = new CheckpointPipeline(uploads, shards, work, queue, options, TimeProvider.System, NullLogger<CheckpointPipeline>.Instance);
+        var pipeline = new CheckpointPipeline(uploads, shards, work, null, queue, options, TimeProvider.System, NullLogger<CheckpointPipeline>.Instance);
         var blob = uploads.GetBlobClient(File);
         var properties = (await blob.GetPropertiesAsync(cancellationToken: cancellationToken)).Value;
         await pipeline.UploadedAsync(UploadEvent.Create(blob.Uri, Uploads, File, properties.ETag, properties.LastModified), cancellationToken);

@@ -19,7 +19,7 @@ internal sealed record ChaosOptions(int Seed, int Kills, int Workers)
     public int Uploads { get; init; } = 48;
 
     /// <summary>How long the survivors may take in the end.</summary>
-    public TimeSpan Patience { get; init; } = TimeSpan.FromMinutes(5);
+    public TimeSpan Patience { get; init; } = TimeSpan.FromMinutes(8);
 }
 
 /// <summary>What a run came to.</summary>

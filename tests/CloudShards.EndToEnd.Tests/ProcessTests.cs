@@ -59,10 +59,13 @@ public sealed class ProcessTests
         Assert.DoesNotContain("   at ", program.Errors, StringComparison.Ordinal);
     }
 
-    [Fact]
-    public async Task HelpNamesEveryOption()
+    [Theory]
+    [InlineData("--help")]
+    [InlineData("--account", "a", "-h")]
+    [InlineData("--visibility", "--help")]
+    public async Task HelpNamesEveryOption(params string[] arguments)
     {
-        using var program = LocalHostProgram.Start("--help");
+        using var program = LocalHostProgram.Start(arguments);
 
         Assert.Equal(0, await program.EndAsync(Token));
         Assert.All(

@@ -31,6 +31,7 @@ public sealed class MutationTests(Infrastructure infrastructure)
         { nameof(WorkerRules.ConnectionsGoByIdentityToTheRightAccount), App, "CheckpointStorage__queueServiceUri: dataStorage", "CheckpointStorage__queueServiceUri: hostStorage" },
         { nameof(WorkerRules.ConnectionsGoByIdentityToTheRightAccount), App, "      CheckpointStorage__clientId: identity.properties.clientId\n", "" },
         { nameof(WorkerRules.TelemetryGoesByIdentity), App, ";Authorization=AAD", "" },
+        { nameof(WorkerRules.NothingIsSampled), App, "OTEL_TRACES_SAMPLER_ARG: '1.0'", "OTEL_TRACES_SAMPLER_ARG: '0.1'" },
         { nameof(WorkerRules.TheHostFindsItsSettings), App, "GarbageSchedule: garbageSchedule", "Schedule: garbageSchedule" },
         { nameof(WorkerRules.TheHostFindsItsSettings), App, "      CheckpointStorage__credential:", "      FUNCTIONS_WORKER_RUNTIME: 'dotnet-isolated'\n      CheckpointStorage__credential:" },
         { nameof(WorkerRules.TheWorkerStartsWithItsSettings), App, "Sharding__MemoryBudgetBytes: ", "Sharding__MemoryBytes: '1'\n      Sharding__MemoryBudgetBytes: " },

@@ -29,6 +29,8 @@ public sealed class CheckpointCommitTests : IDisposable
         _commit = new(_shards, _tags);
     }
 
+    private static ValueTask Agreed(CancellationToken cancellationToken) => ValueTask.CompletedTask;
+
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
     private static CheckpointReference Latest => CheckpointReference.Parse("model");
@@ -110,7 +112,7 @@ public sealed class CheckpointCommitTests : IDisposable
     {
         var source = new SourceOf(default, Noon);
 
-        var reference = await _commit.PublishAsync(Manifest(), [source], Token);
+        var reference = await _commit.PublishAsync(Manifest(), [source], Agreed, Token);
 
         Assert.Equal(
             ["create " + StoreLayout.Manifest("model", reference.Digest!.Value), "replace " + StoreLayout.Tag("model", "latest")],
@@ -124,10 +126,10 @@ public sealed class CheckpointCommitTests : IDisposable
     public async Task PublishingAgainWritesNothing()
     {
         var source = new SourceOf(default, Noon);
-        var reference = await _commit.PublishAsync(Manifest(), [source], Token);
+        var reference = await _commit.PublishAsync(Manifest(), [source], Agreed, Token);
         var before = Directory.GetFiles(_folder.Path, "*", SearchOption.AllDirectories);
 
-        Assert.Equal(reference, await _commit.PublishAsync(Manifest(), [source], Token));
+        Assert.Equal(reference, await _commit.PublishAsync(Manifest(), [source], Agreed, Token));
 
         Assert.Equal(before, Directory.GetFiles(_folder.Path, "*", SearchOption.AllDirectories));
         Assert.Single(_shards.Writes, write => write.StartsWith("replace", StringComparison.Ordinal));
@@ -136,9 +138,9 @@ public sealed class CheckpointCommitTests : IDisposable
     [Fact]
     public async Task AnOlderUploadThatFinishesLateDoesNotMoveTheTag()
     {
-        var newer = await _commit.PublishAsync(Manifest(), [new SourceOf(default, Noon)], Token);
+        var newer = await _commit.PublishAsync(Manifest(), [new SourceOf(default, Noon)], Agreed, Token);
 
-        var older = await _commit.PublishAsync(Manifest() with { ChunkBytes = 1 << 20 }, [new SourceOf(default, Noon.AddSeconds(-1))], Token);
+        var older = await _commit.PublishAsync(Manifest() with { ChunkBytes = 1 << 20 }, [new SourceOf(default, Noon.AddSeconds(-1))], Agreed, Token);
 
         Assert.NotEqual(newer, older);
         Assert.Equal(newer.Digest, (await _tags.TryReadAsync(Latest, Token))!.Digest);
@@ -150,7 +152,7 @@ public sealed class CheckpointCommitTests : IDisposable
     {
         var source = new SourceOf(default, Noon) { IsChanged = true };
 
-        await Assert.ThrowsAsync<SourceChangedException>(() => _commit.PublishAsync(Manifest(), [source], Token));
+        await Assert.ThrowsAsync<SourceChangedException>(() => _commit.PublishAsync(Manifest(), [source], Agreed, Token));
 
         Assert.Null(await _tags.TryReadAsync(Latest, Token));
     }

@@ -87,6 +87,10 @@ internal sealed class ShardWriter(IShardStore store, ShardWriterOptions options)
     public Task<bool> ExistsAsync(ShardSums sums, CancellationToken cancellationToken) =>
         ExistsAsync(StoreLayout.Shard(sums.Digest), sums.Bytes, cancellationToken);
 
+    /// <summary>Whether the store has a pack already. One that is there to stay for a while is renewed where it must be.</summary>
+    /// <exception cref="InvalidDataException">It has one of another length.</exception>
+    public Task<bool> PackExistsAsync(Digest pack, long bytes, CancellationToken cancellationToken) => ExistsAsync(StoreLayout.Pack(pack), bytes, cancellationToken);
+
     private async Task<bool> ExistsAsync(string name, long bytes, CancellationToken cancellationToken) =>
         await store.TryFindAsync(name, cancellationToken).ConfigureAwait(false) switch
         {
