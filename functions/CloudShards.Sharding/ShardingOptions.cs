@@ -17,7 +17,10 @@ public sealed record ShardingOptions
     /// <summary>Shards that one batch may write; those of a pack, up to 1,024, stay together. Default 4,096.</summary>
     public int MaxBatchShards { get; init; } = 4096;
 
-    /// <summary>Bytes of a shard that each chunk sum covers. Default 8 MiB. It is part of the manifest, and so of its digest.</summary>
+    /// <summary>
+    /// Bytes of a shard that each chunk sum covers. Default 8 MiB; 64 KiB to 64 MiB, for each reader has buffers of one chunk. It is part of the manifest,
+    /// and so of its digest.
+    /// </summary>
     public int ChunkBytes { get; init; } = ShardManifest.DefaultChunkBytes;
 
     /// <summary>
@@ -58,6 +61,9 @@ public sealed record ShardingOptions
             (MaxBatchBytes < 1, $"{nameof(MaxBatchBytes)}` is {MaxBatchBytes}; it is at least 1."),
             (MaxBatchShards < 1, $"{nameof(MaxBatchShards)}` is {MaxBatchShards}; it is at least 1."),
             (ChunkBytes < MinChunkBytes, $"{nameof(ChunkBytes)}` is {ChunkBytes}; it is at least {MinChunkBytes} (64 KiB)."),
+            (
+                ChunkBytes > CheckpointLimits.Default.MaxChunkBytes,
+                $"{nameof(ChunkBytes)}` is {ChunkBytes}; it is at most {CheckpointLimits.Default.MaxChunkBytes} (64 MiB)."),
             (MaxPackedBytes is < 0 or > MostPackedBytes, $"{nameof(MaxPackedBytes)}` is {MaxPackedBytes}; it is 0 to {MostPackedBytes} (64 KiB)."),
             (SetQuietPeriod < TimeSpan.Zero || SetQuietPeriod > MaxSetQuietPeriod, $"{nameof(SetQuietPeriod)}` is {SetQuietPeriod}; it is 0 to {MaxSetQuietPeriod}."),
             (GarbageGrace < ShardGarbage.MinGrace, $"{nameof(GarbageGrace)}` is {GarbageGrace}; it is at least {ShardGarbage.MinGrace}."),
@@ -66,7 +72,7 @@ public sealed record ShardingOptions
     }
 
     /// <summary>A tensor of up to this many bytes is read once, into memory, and written in one request; a larger one block by block. 16 MiB.</summary>
-    public const int BufferedBytes = 16 << 20;
+    public const int BufferedBytes = TensorGather.WindowBytes;
 
     /// <summary>A shard of at least this many bytes is copied by the service, where it can. 32 MiB.</summary>
     public const int CopiedBytes = 32 << 20;

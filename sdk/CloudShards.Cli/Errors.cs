@@ -13,19 +13,16 @@ internal static class Errors
 
     public static CommandException NotFound(string target) => new($"There is no `{target}`. Check the path or address.");
 
-    public static CommandException NotSeekable(string path, Exception inner) => new(
+    public static CommandException NotSeekable(string path, Exception? inner = null) => new(
         $"`{path}` is a pipe or a device. Save what it gives to a file and inspect that.", inner);
 
-    public static CommandException NothingInFolder(string folder) => new(
-        $"No file in the folder `{folder}` is a checkpoint. Name the file that you mean, to see what is made of it.");
+    public static CommandException NothingInFolder(string folder, IReadOnlyCollection<string> unreadable) => new(
+        $"No file in the folder `{folder}` is a checkpoint. "
+        + (unreadable.Count == 0 ? "" : $"Not looked at, for they cannot be read: {List(unreadable)}. ")
+        + "Name the file that you mean, to see what is made of it.");
 
-    public static CommandException SeveralInFolder(string folder, IReadOnlyCollection<string> files)
-    {
-        const int MostListed = 10;
-        var listed = string.Join(", ", files.Take(MostListed).Select(file => $"`{file}`"));
-        var more = files.Count > MostListed ? string.Create(CultureInfo.InvariantCulture, $" and {files.Count - MostListed} more") : "";
-        return new($"The folder `{folder}` has several checkpoints: {listed}{more}. Name one of them.");
-    }
+    public static CommandException SeveralInFolder(string folder, IReadOnlyCollection<string> files) => new(
+        $"The folder `{folder}` has several checkpoints: {List(files)}. Name one of them.");
 
     public static CommandException NotAFolder(string path) => new($"`{path}` is a file. Name the folder that the shards are in.");
 
@@ -126,6 +123,13 @@ internal static class Errors
     private static string Mend(NamedBlob blob, string what) => blob.Pack is null
         ? $"{what} the checkpoint again."
         : $"Nothing is lost, for every tensor has its own shard, but reading takes longer. {what} the checkpoint again.";
+
+    private static string List(IReadOnlyCollection<string> files)
+    {
+        const int MostListed = 10;
+        var listed = string.Join(", ", files.Take(MostListed).Select(file => $"`{file}`"));
+        return files.Count > MostListed ? string.Create(CultureInfo.InvariantCulture, $"{listed} and {files.Count - MostListed} more") : listed;
+    }
 
     // Azure's messages go on with headers and a body.
     private static string FirstLine(Exception exception) => exception.Message.AsSpan().Trim().ToString().Split('\n')[0].TrimEnd();

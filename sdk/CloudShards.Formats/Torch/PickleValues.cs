@@ -42,16 +42,20 @@ internal sealed class PickleValues : IDisposable
     }
 
     /// <summary>Adds how a quantised tensor's integers stand for numbers.</summary>
-    public void AddQuantisation(string name, TorchQuantised tensor, PickleNode scale, PickleNode zeroPoint)
+    /// <param name="name">The tensor's name.</param>
+    /// <param name="tensor">The tensor.</param>
+    /// <param name="scales">The scale of each channel; null where the tensor has one itself.</param>
+    /// <param name="zeroPoints">The zero point of each channel; null where the tensor has one itself.</param>
+    public void AddQuantisation(string name, TorchQuantised tensor, IEnumerable<PickleNode>? scales, IEnumerable<PickleNode>? zeroPoints)
     {
         WriteName(name);
         _writer.WriteStartObject();
         _writer.WriteStartObject("$quantized");
         _writer.WriteString("scheme", tensor.Scheme);
         _writer.WritePropertyName("scale");
-        Write(name, scale);
+        WriteNumbers(name, scales, tensor.Scale);
         _writer.WritePropertyName("zero_point");
-        Write(name, zeroPoint);
+        WriteNumbers(name, zeroPoints, tensor.ZeroPoint);
         if (tensor.Axis is { } axis)
         {
             _writer.WritePropertyName("axis");
@@ -72,6 +76,24 @@ internal sealed class PickleValues : IDisposable
 
     /// <summary>Gives the writer's buffer back.</summary>
     public void Dispose() => _writer.Dispose();
+
+    private void WriteNumbers(string name, IEnumerable<PickleNode>? channels, PickleNode only)
+    {
+        if (channels is null)
+        {
+            Write(name, only);
+            return;
+        }
+
+        _writer.WriteStartArray();
+        foreach (var number in channels)
+        {
+            WriteLeaf(number);
+            Bound(0);
+        }
+
+        _writer.WriteEndArray();
+    }
 
     private void WriteName(string name)
     {
