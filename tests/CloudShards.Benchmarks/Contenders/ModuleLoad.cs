@@ -8,11 +8,11 @@ internal sealed class ModuleLoad : IContender
 {
     public string Name => "SDK into a TorchSharp module";
 
-    public async Task<Func<CancellationToken, Task>> PrepareAsync(Arena arena, Traffic traffic, CancellationToken cancellationToken)
+    public async Task<Job> PrepareAsync(Arena arena, Traffic traffic, CancellationToken cancellationToken)
     {
         var checkpoint = await arena.OpenAsync(traffic, cancellationToken);
         var module = new FlatModule(checkpoint.Tensors);
-        return token => module.LoadShardsAsync(checkpoint, cancellationToken: token);
+        return new(checkpoint.Tensors.Sum(tensor => tensor.Bytes), token => module.LoadShardsAsync(checkpoint, cancellationToken: token));
     }
 
     /// <summary>A module whose parameters are those of a checkpoint.</summary>
