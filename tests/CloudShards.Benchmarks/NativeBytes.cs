@@ -8,7 +8,7 @@ namespace CloudShards.Benchmarks;
 /// Memory as a model has it: outside the managed heap, of any length. Every page is touched before the clock starts, unless somebody
 /// wants to measure that. It is made by one thread, and freed all at once.
 /// </summary>
-internal sealed unsafe class NativeBytes
+internal sealed unsafe partial class NativeBytes
 {
     // Whole chunks, so that a tensor that is read window by window is verified.
     private const int WindowBytes = 1 << 30;
@@ -24,7 +24,7 @@ internal sealed unsafe class NativeBytes
         Allocated.Push((nint)_start);
         foreach (var (_, window) in isTouched ? Cut() : [])
         {
-            window.Span.Fill(1);
+            Touch(window.Span);
         }
     }
 
@@ -36,6 +36,29 @@ internal sealed unsafe class NativeBytes
         while (Allocated.TryPop(out var start))
         {
             NativeMemory.Free((void*)start);
+        }
+
+        // The C library keeps what is freed, for the thread that had it.
+        if (OperatingSystem.IsLinux())
+        {
+            _ = Trim(0);
+        }
+    }
+
+    /// <summary>
+    /// Touches memory as a reader will: by the program and by the kernel. On some virtual machines the first write of each to a page costs
+    /// seconds per GiB, whatever the other has written before.
+    /// </summary>
+    public static void Touch(Span<byte> memory)
+    {
+        memory.Fill(1);
+        if (OperatingSystem.IsLinux())
+        {
+            using var zeros = File.OpenHandle("/dev/zero");
+            while (!memory.IsEmpty)
+            {
+                memory = memory[RandomAccess.Read(zeros, memory, 0)..];
+            }
         }
     }
 
@@ -54,6 +77,9 @@ internal sealed unsafe class NativeBytes
             yield return (offset, Slice(offset, (int)Math.Min(windowBytes, Length - offset)));
         }
     }
+
+    [LibraryImport("libc", EntryPoint = "malloc_trim")]
+    private static partial int Trim(nuint kept);
 
     private sealed class Window(byte* start, int length) : MemoryManager<byte>
     {

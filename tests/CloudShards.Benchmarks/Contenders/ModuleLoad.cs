@@ -23,7 +23,9 @@ internal sealed class ModuleLoad : IContender
         {
             foreach (var tensor in tensors)
             {
-                register_parameter(tensor.Name, new(ones([.. tensor.Shape.Sizes], dtype: ScalarType.BFloat16), requires_grad: false));
+                var values = ones([.. tensor.Shape.Sizes], dtype: ScalarType.BFloat16);
+                NativeBytes.Touch(values.bytes);
+                register_parameter(tensor.Name, new(values, requires_grad: false));
             }
         }
     }
