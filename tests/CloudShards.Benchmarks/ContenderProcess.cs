@@ -21,7 +21,8 @@ internal static class ContenderProcess
             await process.WaitForExitAsync(cancellationToken);
             return process.ExitCode == 0
                 ? JsonSerializer.Deserialize(output, BenchmarkJson.Default.Measurement)!
-                : throw new InvalidOperationException($"`{contest.Contenders[contender].Name}` ended with {process.ExitCode}. What it wrote to standard error says why.");
+                : throw new InvalidOperationException(
+                    $"`{contest.Contenders[contender].Name}` ended with {process.ExitCode}. What it wrote to standard error says why.");
         }
         catch (OperationCanceledException)
         {
@@ -40,6 +41,7 @@ internal static class ContenderProcess
         GC.WaitForPendingFinalizers();
         var job = await contender.PrepareAsync(arena, traffic, cancellationToken);
         GC.Collect();
+        ForgetPeak();
         using var process = Process.GetCurrentProcess();
         var (prepared, cpu) = (process.WorkingSet64, process.TotalProcessorTime);
         var (before, clock) = (traffic.Count, Stopwatch.GetTimestamp());
@@ -58,6 +60,15 @@ internal static class ContenderProcess
             job.WantedBytes > 0 ? job.WantedBytes * job.Times : after.Received - before.Received,
             job.Note);
         await output.WriteLineAsync(JsonSerializer.Serialize(measured, BenchmarkJson.Default.Measurement));
+    }
+
+    // Linux then counts the largest resident set anew (proc(5), clear_refs); elsewhere that of the warm-up may stay the largest.
+    private static void ForgetPeak()
+    {
+        if (OperatingSystem.IsLinux())
+        {
+            File.WriteAllText("/proc/self/clear_refs", "5");
+        }
     }
 
     // What reads may be repeated until its code is compiled for good; what writes is done then.

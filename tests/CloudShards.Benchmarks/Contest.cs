@@ -14,8 +14,9 @@ namespace CloudShards.Benchmarks;
 /// <param name="Heats">Who does it. Of each heat the first is the limit that the others are compared with.</param>
 internal sealed record Contest(string Name, string Description, params IReadOnlyList<IReadOnlyList<IContender>> Heats)
 {
-    private const long WarmUpBytes = 24 << 20;
-    private const int MaxWarmUpTensors = 500;
+    // Enough for every request that may run at once to have had its buffer, which is memory to be touched, too.
+    private const long WarmUpBytes = 128 << 20;
+    private const int MaxWarmUpTensors = 2048;
 
     /// <summary>Whether the contenders only read, and so can do it from a static server.</summary>
     public bool IsReading { get; init; } = true;
@@ -42,7 +43,10 @@ internal sealed record Contest(string Name, string Description, params IReadOnly
         await using IStorageServer server = isStatic
             ? await StaticServer.StartAsync(model.TensorBytes * (1 + Shardings.Count), model.TensorBytes, cancellationToken)
             : await EmulatorServer.StartAsync(progress, cancellationToken);
-        await output.WriteLineAsync($"{Description}\n{model.TensorBytes / 1048576.0:N0} MiB in {model.Tensors.Length:N0} tensors, {rounds} rounds, {Environment.ProcessorCount} processors, {server.Description}");
+        await output.WriteLineAsync(Description);
+        await output.WriteLineAsync(
+            $"{model.TensorBytes >> 20:N0} MiB in {model.Tensors.Length:N0} tensors, {rounds} rounds, {Environment.ProcessorCount} processors, {server.Description}");
+        await output.WriteLineAsync(ResultTable.Premise);
         var warm = await Arena.CreateAsync(server, "warm", Model(WarmUpBytes, Math.Min(model.Tensors.Length, MaxWarmUpTensors)), Shardings, cancellationToken);
         var arena = await Arena.CreateAsync(server, "model", model, Shardings, cancellationToken);
         await server.WarmAsync(cancellationToken);

@@ -7,7 +7,7 @@ namespace CloudShards.Benchmarks;
 /// <param name="CpuSeconds">Processor time of the contender's process, user and system.</param>
 /// <param name="WantedBytes">Memory that the job's result fills; 0 where it fills none.</param>
 /// <param name="PreparedBytes">The process's resident set when the clock started.</param>
-/// <param name="PeakBytes">The process's largest resident set, warm-up included.</param>
+/// <param name="PeakBytes">The process's largest resident set from then on.</param>
 /// <param name="Requests">HTTP requests.</param>
 /// <param name="Received">Bytes of the answers' bodies.</param>
 /// <param name="Sent">Bytes of the requests' bodies.</param>

@@ -25,7 +25,9 @@ internal static class Parsing
         var plain = manifest.ToUtf8();
         var packed = (manifest with { Packs = PacksOf(manifest.Tensors) }).ToUtf8();
 
-        await output.WriteLineAsync($"{tensors:N0} tensors, {rounds} rounds; the header has {header.Length / 1e6:N1} MB, the manifest {plain.Length / 1e6:N1} MB or with packs {packed.Length / 1e6:N1} MB, the zip {zip.Length / 1e6:N1} MB");
+        await output.WriteLineAsync(
+            $"{tensors:N0} tensors, {rounds} rounds; the header has {header.Length / 1e6:N1} MB, the manifest {plain.Length / 1e6:N1} MB "
+            + $"or with packs {packed.Length / 1e6:N1} MB, the zip {zip.Length / 1e6:N1} MB");
         await output.WriteLineAsync($"{"",-34} {"ms",8} {"of JsonDocument",16} {"bytes a tensor",15}");
         await CompareAsync(output, rounds, tensors, "the safetensors header", () => JsonDocument.Parse(header).Dispose(), () => Describe(safetensors));
         await CompareAsync(output, rounds, tensors, "the manifest", () => JsonDocument.Parse(plain).Dispose(), () => ShardManifest.Parse(plain));

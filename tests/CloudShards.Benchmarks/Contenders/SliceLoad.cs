@@ -78,11 +78,15 @@ internal sealed class PlainSlices(Dimension dimension) : IContender
         var buffers = new ConcurrentBag<NativeBytes>(
             Enumerable.Range(0, options.MaxConcurrency).Select(_ => new NativeBytes(ranges.Max(range => range.Length))));
         var http = new HttpClient(traffic, disposeHandler: false);
-        return Job.Of(memory, token => Parallel.ForEachAsync(ranges, new ParallelOptions { MaxDegreeOfParallelism = options.MaxConcurrency, CancellationToken = token }, async (range, stop) =>
+        return Job.Of(memory, token =>
         {
-            buffers.TryTake(out var buffer);
-            await http.ReadAsync(range.Address, range.Offset, buffer!.Slice(0, range.Length), stop);
-            buffers.Add(buffer);
-        }));
+            var parallel = new ParallelOptions { MaxDegreeOfParallelism = options.MaxConcurrency, CancellationToken = token };
+            return Parallel.ForEachAsync(ranges, parallel, async (range, stop) =>
+            {
+                buffers.TryTake(out var buffer);
+                await http.ReadAsync(range.Address, range.Offset, buffer!.Slice(0, range.Length), stop);
+                buffers.Add(buffer);
+            });
+        });
     }
 }
