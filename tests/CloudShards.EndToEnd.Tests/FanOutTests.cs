@@ -1,3 +1,4 @@
+using Azure.Core;
 using Azure.Core.Pipeline;
 using CloudShards.Formats;
 using CloudShards.Sharding;
@@ -70,6 +71,34 @@ public sealed class FanOutTests(AzuriteFixture azurite)
         }
 
         Assert.Equal(Enumerable.Range(1, Tensors / 2).Select(batch => 2L * batch), done);
+    }
+
+    [Fact]
+    public async Task TheStatusMovesWhileABatchIsUnderWay()
+    {
+        var hook = new RequestHook();
+        var (storage, queue, upload) = await UploadAsync(hook);
+        var clock = new FakeTimeProvider(DateTimeOffset.UtcNow);
+        var options = Options with { MaxBatchShards = 4 };
+        await storage.Plain.NewPipeline(options, queue.Client).UploadedAsync(upload.Event, Token);
+        var messages = await queue.TakeAllAsync();
+        await storage.Plain.NewPipeline(options, queue.Client).BatchAsync(messages[0], Token);
+        var (written, told) = (0, 0L);
+        hook.Sending = async (_, request) =>
+        {
+            if (request.Method == RequestMethod.Put && request.Uri.Path.Contains("/tensors/", StringComparison.Ordinal) && Interlocked.Increment(ref written) == 4)
+            {
+                await Eventually.TrueAsync(async () =>
+                {
+                    clock.Advance(JobRuns.ReportInterval);
+                    return (told = (await StatusAsync(storage, upload)).Shards.Done) == 7;
+                });
+            }
+        };
+
+        var status = await storage.NewPipeline(options, queue.Client, clock).BatchAsync(messages[1], Token);
+
+        Assert.Equal((7, JobState.Committed, new(Tensors, Tensors)), (told, status!.State, status.Shards));
     }
 
     [Fact]

@@ -16,7 +16,7 @@ public sealed class ShardingFunctionsTests(AzuriteFixture azurite)
     [Fact]
     public async Task AnUploadIsShardedByTheSettingsOfTheApp()
     {
-        using var host = Host(("CheckpointStorage", azurite.Server.ConnectionString), ("Sharding:MaxBatchShards", "5"));
+        using var host = Host(("CheckpointStorage", azurite.Server.ConnectionString), ("Sharding:MaxBatchShards", "5"), ("Sharding:MaxPackedBytes", "0"));
         await host.StartAsync(Token);
         var storage = host.Services.GetRequiredService<StorageConnection>();
         foreach (var container in (string[])[StorageNames.Uploads, StorageNames.Shards, StorageNames.Work])
