@@ -72,10 +72,12 @@ public sealed class CostTests(AzuriteFixture azurite)
         Assert.Equal("list", Of(storage.Uploads.Name)[1].Component);
         Assert.Equal(Tensors.Sum(tensor => tensor.Bytes), Of(storage.Uploads.Name)[3].ResponseBytes);
 
-        // The store: each shard, the manifest, and the tag, which is read first.
+        // The store: each shard, their pack, the manifest, and the tag, which is read first.
         Assert.Equal(
-            [.. Enumerable.Repeat("PUT", Tensors.Length), "PUT", "HEAD", "GET", "PUT"],
+            [.. Enumerable.Repeat("PUT", Tensors.Length), "PUT", "PUT", "HEAD", "GET", "PUT"],
             Of(storage.Shards.Name).Select(request => request.Method));
+
+        Assert.StartsWith("packs/", Of(storage.Shards.Name)[Tensors.Length].Blob, StringComparison.Ordinal);
 
         // The status: begun, planned, committed.
         Assert.Equal(

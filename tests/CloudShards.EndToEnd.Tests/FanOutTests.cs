@@ -10,8 +10,8 @@ namespace CloudShards.EndToEnd.Tests;
 public sealed class FanOutTests(AzuriteFixture azurite)
 {
     private const int Tensors = 8;
-    private static readonly ShardingOptions Options = new() { MaxBatchShards = 2 };
-    private static readonly ShardingOptions OtherOptions = new() { MaxBatchShards = 5 };
+    private static readonly ShardingOptions Options = new() { MaxBatchShards = 2, MaxPackedBytes = 0 };
+    private static readonly ShardingOptions OtherOptions = new() { MaxBatchShards = 5, MaxPackedBytes = 64 };
 
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
@@ -22,7 +22,7 @@ public sealed class FanOutTests(AzuriteFixture azurite)
     {
         var (storage, queue, upload) = await UploadAsync();
         var alone = await StorageContainers.CreateAsync(azurite);
-        var expected = await alone.NewPipeline().UploadedAsync((await alone.UploadAsync(upload.Path, await FileAsync())).Event, Token);
+        var expected = await alone.NewPipeline(Options).UploadedAsync((await alone.UploadAsync(upload.Path, await FileAsync())).Event, Token);
 
         var dispatched = await storage.NewPipeline(Options, queue.Client).UploadedAsync(upload.Event, Token);
         Assert.Equal((JobState.Sharding, new(0, Tensors)), (dispatched.State, dispatched.Shards));
