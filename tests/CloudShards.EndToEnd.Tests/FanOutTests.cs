@@ -12,7 +12,7 @@ public sealed class FanOutTests(AzuriteFixture azurite)
 {
     private const int Tensors = 8;
     private static readonly ShardingOptions Options = new() { MaxBatchShards = 2, MaxPackedBytes = 0 };
-    private static readonly ShardingOptions OtherOptions = new() { MaxBatchShards = 5, MaxPackedBytes = 0 };
+    private static readonly ShardingOptions OtherOptions = new() { MaxBatchShards = 5, MaxPackedBytes = 64 };
 
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
@@ -23,7 +23,7 @@ public sealed class FanOutTests(AzuriteFixture azurite)
     {
         var (storage, queue, upload) = await UploadAsync();
         var alone = await StorageContainers.CreateAsync(azurite);
-        var expected = await alone.NewPipeline(new() { MaxPackedBytes = 0 }).UploadedAsync((await alone.UploadAsync(upload.Path, await FileAsync())).Event, Token);
+        var expected = await alone.NewPipeline(Options).UploadedAsync((await alone.UploadAsync(upload.Path, await FileAsync())).Event, Token);
 
         var dispatched = await storage.NewPipeline(Options, queue.Client).UploadedAsync(upload.Event, Token);
         Assert.Equal((JobState.Sharding, new(0, Tensors)), (dispatched.State, dispatched.Shards));

@@ -56,8 +56,9 @@ public sealed class ShardingFunctionsTests(AzuriteFixture azurite)
     [Fact]
     public async Task SettingsThatCannotBeUsedStopTheAppAndAllAreNamed()
     {
-        using var host = Host(Account, ("Sharding:MemoryBudgetBytes", "1000"), ("Sharding:MaxBatchShards", "0"), ("Sharding:GarbageGrace", "1.00:00:00"),
-            ("Sharding:SetQuietPeriod", "2.00:00:00"));
+        using var host = Host(
+            Account, ("Sharding:MemoryBudgetBytes", "1000"), ("Sharding:MaxBatchShards", "0"), ("Sharding:MaxPackedBytes", "65537"), ("Sharding:SetQuietPeriod", "2.00:00:00"),
+            ("Sharding:GarbageGrace", "1.00:00:00"));
 
         var error = await Assert.ThrowsAsync<OptionsValidationException>(() => host.StartAsync(Token));
 
@@ -65,6 +66,7 @@ public sealed class ShardingFunctionsTests(AzuriteFixture azurite)
             [
                 "Setting `Sharding__MemoryBudgetBytes` is 1000; it is at least 37748736 (36 MiB).",
                 "Setting `Sharding__MaxBatchShards` is 0; it is at least 1.",
+                "Setting `Sharding__MaxPackedBytes` is 65537; it is 0 to 65536 (64 KiB).",
                 "Setting `Sharding__SetQuietPeriod` is 2.00:00:00; it is 0 to 1.00:00:00.",
                 "Setting `Sharding__GarbageGrace` is 1.00:00:00; it is at least 2.00:00:00.",
             ],
