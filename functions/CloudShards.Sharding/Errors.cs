@@ -29,7 +29,10 @@ internal static class Errors
     public static InvalidOperationException StatusVanished(string job) => new(
         $"The status of the job `{job}` was deleted while it was in work. The event will be tried again.");
 
-    public static string JobEnded(JobStatus status) => $"The job `{status.Job}` is {status.State} already: another worker has ended it.";
+    public static JobEndedException JobEnded(JobStatus status) => new($"The job `{status.Job}` is {status.State} already: another worker has ended it.")
+    {
+        Status = status,
+    };
 
     public static FormatException NotABatchMessage(string reason, Exception? inner = null) => new(
         $"The message does not name a batch of a job: {reason}. Check that nothing but CloudShards puts messages on the queue `{StorageNames.Batches}`.", inner);

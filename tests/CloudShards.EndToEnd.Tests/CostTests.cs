@@ -65,17 +65,19 @@ public sealed class CostTests(AzuriteFixture azurite)
         var storage = await StorageContainers.CreateAsync(azurite, requests);
         var upload = await storage.UploadAsync("model.safetensors", await Checkpoints.SafetensorsAsync(0, Tensors));
 
-        await storage.NewPipeline(new() { MaxPackedBytes = 0 }).UploadedAsync(upload.Event, Token);
+        await storage.NewPipeline().UploadedAsync(upload.Event, Token);
 
         // The file: its properties, what lies beside it, its header, all tensors, and at the end whether it still is the same.
         Assert.Equal(["HEAD", "GET", "GET", "GET", "HEAD"], Of(storage.Uploads.Name).Select(request => request.Method));
         Assert.Equal("list", Of(storage.Uploads.Name)[1].Component);
         Assert.Equal(Tensors.Sum(tensor => tensor.Bytes), Of(storage.Uploads.Name)[3].ResponseBytes);
 
-        // The store: each shard, the manifest, and the tag, which is read first.
+        // The store: each shard, their pack, the manifest, and the tag, which is read first.
         Assert.Equal(
-            [.. Enumerable.Repeat("PUT", Tensors.Length), "PUT", "HEAD", "GET", "PUT"],
+            [.. Enumerable.Repeat("PUT", Tensors.Length), "PUT", "PUT", "HEAD", "GET", "PUT"],
             Of(storage.Shards.Name).Select(request => request.Method));
+
+        Assert.StartsWith("packs/", Of(storage.Shards.Name)[Tensors.Length].Blob, StringComparison.Ordinal);
 
         // The status: begun, planned, whether it still goes on, committed.
         Assert.Equal(
@@ -92,7 +94,7 @@ public sealed class CostTests(AzuriteFixture azurite)
         var requests = new RequestRecorder();
         var storage = await StorageContainers.CreateAsync(azurite, requests);
         var upload = await storage.UploadAsync("model.safetensors", await Checkpoints.SafetensorsAsync(0, Tensors));
-        var status = await storage.NewPipeline(new() { MaxPackedBytes = 0 }).UploadedAsync(upload.Event, Token);
+        var status = await storage.NewPipeline().UploadedAsync(upload.Event, Token);
         requests.Clear();
         return (storage, requests, status.Reference!);
     }

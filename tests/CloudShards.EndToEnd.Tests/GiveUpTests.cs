@@ -1,6 +1,7 @@
 using CloudShards.Formats;
 using CloudShards.Sharding;
 using CloudShards.Testing;
+using Microsoft.Extensions.Time.Testing;
 
 namespace CloudShards.EndToEnd.Tests;
 
@@ -8,6 +9,9 @@ namespace CloudShards.EndToEnd.Tests;
 public sealed class GiveUpTests(AzuriteFixture azurite)
 {
     private static readonly ShardingOptions Options = new() { MaxBatchShards = 2, MaxPackedBytes = 0 };
+
+    // It stands: a slow machine loses no claim.
+    private readonly FakeTimeProvider _clock = new(DateTimeOffset.UtcNow);
 
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
@@ -27,11 +31,11 @@ public sealed class GiveUpTests(AzuriteFixture azurite)
                 if (number == moment)
                 {
                     isGivenUp = true;
-                    await storage.Plain.NewPipeline(events: events.Client).FailedAsync(upload.Event, Token);
+                    await storage.Plain.NewPipeline(clock: _clock, events: events.Client).FailedAsync(upload.Event, Token);
                 }
             };
 
-            var status = await storage.NewPipeline(events: events.Client).UploadedAsync(upload.Event, Token);
+            var status = await storage.NewPipeline(clock: _clock, events: events.Client).UploadedAsync(upload.Event, Token);
 
             requests = isGivenUp ? requests : hook.Count;
             await AssertSeenAsync(storage, status);
@@ -55,11 +59,11 @@ public sealed class GiveUpTests(AzuriteFixture azurite)
             var storage = await StorageContainers.CreateAsync(azurite, hook);
             var queue = await BatchQueue.CreateAsync(azurite);
             var upload = await storage.UploadAsync("model.safetensors", await FileAsync());
-            await storage.Plain.NewPipeline(Options, queue.Client).UploadedAsync(upload.Event, Token);
+            await storage.Plain.NewPipeline(Options, queue.Client, _clock).UploadedAsync(upload.Event, Token);
             var messages = await queue.TakeAllAsync();
             foreach (var message in messages.Skip(1))
             {
-                await storage.Plain.NewPipeline(Options, queue.Client).BatchAsync(message, Token);
+                await storage.Plain.NewPipeline(Options, queue.Client, _clock).BatchAsync(message, Token);
             }
 
             var (moment, isGivenUp) = (at, false);
@@ -68,11 +72,11 @@ public sealed class GiveUpTests(AzuriteFixture azurite)
                 if (number == moment)
                 {
                     isGivenUp = true;
-                    await storage.Plain.NewPipeline(Options, queue.Client).BatchFailedAsync(messages[0], Token);
+                    await storage.Plain.NewPipeline(Options, queue.Client, _clock).BatchFailedAsync(messages[0], Token);
                 }
             };
 
-            var status = await storage.NewPipeline(Options, queue.Client).BatchAsync(messages[0], Token);
+            var status = await storage.NewPipeline(Options, queue.Client, _clock).BatchAsync(messages[0], Token);
 
             requests = isGivenUp ? requests : hook.Count;
             committed += isGivenUp && status!.State == JobState.Committed ? 1 : 0;
@@ -89,7 +93,7 @@ public sealed class GiveUpTests(AzuriteFixture azurite)
         var storage = await StorageContainers.CreateAsync(azurite);
         var queue = await BatchQueue.CreateAsync(azurite);
         var upload = await storage.UploadAsync("model.safetensors", await FileAsync());
-        var worker = storage.NewPipeline(Options, queue.Client);
+        var worker = storage.NewPipeline(Options, queue.Client, _clock);
         await worker.UploadedAsync(upload.Event, Token);
         var messages = await queue.TakeAllAsync();
         await worker.BatchAsync(messages[0], Token);
@@ -112,7 +116,7 @@ public sealed class GiveUpTests(AzuriteFixture azurite)
         var storage = await StorageContainers.CreateAsync(azurite);
         var queue = await BatchQueue.CreateAsync(azurite);
         var upload = await storage.UploadAsync("model.safetensors", await FileAsync());
-        var worker = storage.NewPipeline(Options, queue.Client);
+        var worker = storage.NewPipeline(Options, queue.Client, _clock);
         await worker.UploadedAsync(upload.Event, Token);
         var messages = await queue.TakeAllAsync();
         foreach (var message in messages.Skip(1))
@@ -124,7 +128,7 @@ public sealed class GiveUpTests(AzuriteFixture azurite)
         {
             Answering = (_, request) => request.Uri.Path.Contains("/manifests/", StringComparison.Ordinal) ? new ErrorResponse(403, "AuthorizationPermissionMismatch") : null,
         };
-        await Assert.ThrowsAsync<Azure.RequestFailedException>(() => storage.BeforeSigning(hook).NewPipeline(Options, queue.Client).BatchAsync(messages[0], Token));
+        await Assert.ThrowsAsync<Azure.RequestFailedException>(() => storage.BeforeSigning(hook).NewPipeline(Options, queue.Client, _clock).BatchAsync(messages[0], Token));
 
         var status = await worker.BatchFailedAsync(messages[0], Token);
 
@@ -148,13 +152,13 @@ public sealed class GiveUpTests(AzuriteFixture azurite)
                 if (number == moment)
                 {
                     isGivenUp = true;
-                    var other = storage.Plain.NewPipeline(events: events.Client);
+                    var other = storage.Plain.NewPipeline(clock: _clock, events: events.Client);
                     await other.UploadedAsync(uploads[1].Event, Token);
                     await other.FailedAsync(uploads[1].Event, Token);
                 }
             };
 
-            var status = await storage.NewPipeline(events: events.Client).UploadedAsync(uploads[0].Event, Token);
+            var status = await storage.NewPipeline(clock: _clock, events: events.Client).UploadedAsync(uploads[0].Event, Token);
             requests = isGivenUp ? requests : hook.Count;
 
             // The event of the file, and of this one, may be on the queue again, to look once more.

@@ -78,7 +78,8 @@ public sealed class RecheckTests(AzuriteFixture azurite) : IDisposable
         var (_, queue, last) = await AllButOneBatchAsync(0);
         Age("work/jobs", Long);
 
-        await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => Worker(0, queue.Client).BatchAsync(last, Token)));
+        var clock = new FakeTimeProvider(DateTimeOffset.UtcNow);
+        await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => Worker(0, queue.Client, clock).BatchAsync(last, Token)));
 
         // The others' messages show once the one who sends is done, or dead.
         var again = await queue.TakeAllAsync();

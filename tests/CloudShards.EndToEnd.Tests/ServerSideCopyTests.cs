@@ -96,10 +96,10 @@ public sealed class ServerSideCopyTests(AzuriteFixture azurite)
         new() { Answering = (_, request) => IsCopy(request) ? new ErrorResponse(500, "") : null });
 
     [Theory]
-    [InlineData(403, 10, 2)]
-    [InlineData(403, 9, 1)]
-    [InlineData(501, 10_000, 1)]
-    public async Task ARefusalIsRememberedForAWhile(int status, int minutes, int asked)
+    [InlineData(403, 10, true)]
+    [InlineData(403, 9, false)]
+    [InlineData(501, 10_000, false)]
+    public async Task ARefusalIsRememberedForAWhile(int status, int minutes, bool isAskedAgain)
     {
         var (storage, upload) = await UploadAsync();
         var (copies, clock) = (0, new FakeTimeProvider(DateTimeOffset.UtcNow));
@@ -107,13 +107,13 @@ public sealed class ServerSideCopyTests(AzuriteFixture azurite)
         var worker = storage.BeforeSigning(hook).NewPipeline(new() { MemoryBudgetBytes = 36 << 20 }, clock: clock);
         await worker.UploadedAsync(upload.Event, Token);
         await ForgetAsync(storage);
-        Assert.Equal(1, copies);
+        var before = copies;
 
         clock.Advance(TimeSpan.FromMinutes(minutes));
         var again = await storage.UploadAsync("model.safetensors", await FileAsync());
         Assert.Equal(JobState.Committed, (await worker.UploadedAsync(again.Event, Token)).State);
 
-        Assert.Equal(asked, copies);
+        Assert.Equal((true, isAskedAgain), (before > 0, copies > before));
     }
 
     [Fact]
@@ -135,10 +135,11 @@ public sealed class ServerSideCopyTests(AzuriteFixture azurite)
 
         var status = await worker.UploadedAsync(upload.Event, Token);
 
-        Assert.Equal((JobState.Superseded, 1), (status.State, copies));
+        Assert.Equal(JobState.Superseded, status.State);
+        var before = copies;
         var other = await storage.UploadAsync("other.safetensors", await FileAsync());
         Assert.Equal(JobState.Committed, (await worker.UploadedAsync(other.Event, Token)).State);
-        Assert.True(copies > 1, "It was streamed.");
+        Assert.True(copies > before, "It was streamed.");
     }
 
     [Fact]

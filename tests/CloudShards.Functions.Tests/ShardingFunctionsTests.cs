@@ -56,8 +56,9 @@ public sealed class ShardingFunctionsTests(AzuriteFixture azurite)
     [Fact]
     public async Task SettingsThatCannotBeUsedStopTheAppAndAllAreNamed()
     {
-        using var host = Host(Account, ("Sharding:MemoryBudgetBytes", "1000"), ("Sharding:MaxBatchShards", "0"), ("Sharding:MaxPackedBytes", "65537"), ("Sharding:GarbageGrace", "1.00:00:00"),
-            ("Sharding:SetQuietPeriod", "2.00:00:00"));
+        using var host = Host(
+            Account, ("Sharding:MemoryBudgetBytes", "1000"), ("Sharding:MaxBatchShards", "0"), ("Sharding:MaxPackedBytes", "65537"), ("Sharding:SetQuietPeriod", "2.00:00:00"),
+            ("Sharding:GarbageGrace", "1.00:00:00"));
 
         var error = await Assert.ThrowsAsync<OptionsValidationException>(() => host.StartAsync(Token));
 

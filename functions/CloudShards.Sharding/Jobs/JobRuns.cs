@@ -53,7 +53,7 @@ internal sealed class JobRuns(JobStore jobs, UploadQueue? events, TimeProvider c
     {
         if (await UpdateAsync(job, Claim, cancellationToken).ConfigureAwait(false) is { IsFinal: true } ended)
         {
-            throw new JobEndedException(ended);
+            throw Errors.JobEnded(ended);
         }
     }
 
@@ -63,7 +63,7 @@ internal sealed class JobRuns(JobStore jobs, UploadQueue? events, TimeProvider c
     {
         if (await jobs.TryReadAsync(job, cancellationToken).ConfigureAwait(false) is { IsFinal: true } ended)
         {
-            throw new JobEndedException(ended);
+            throw Errors.JobEnded(ended);
         }
     }
 
@@ -192,8 +192,8 @@ internal sealed class JobRuns(JobStore jobs, UploadQueue? events, TimeProvider c
 }
 
 /// <summary>Somebody else has ended the job that a worker is at.</summary>
-/// <param name="status">The end.</param>
-internal sealed class JobEndedException(JobStatus status) : Exception(Errors.JobEnded(status))
+internal sealed class JobEndedException(string message) : Exception(message)
 {
-    public JobStatus Status { get; } = status;
+    /// <summary>The end.</summary>
+    public required JobStatus Status { get; init; }
 }

@@ -171,10 +171,10 @@ public sealed class JobStoreTests : IDisposable
         _work.Writing = async _ =>
         {
             _clock.Advance(TimeSpan.FromSeconds(1));
-            await other.UpdateAsync("job", present => present ?? Begun, Token);
+            await other.UpdateAsync("job", present => (present ?? Begun) with { Name = "by another" }, Token);
         };
 
-        var exception = await Assert.ThrowsAsync<InvalidOperationException>(() => _jobs.UpdateAsync("job", present => present ?? Begun, Token));
+        var exception = await Assert.ThrowsAsync<InvalidOperationException>(() => _jobs.UpdateAsync("job", present => (present ?? Begun) with { Name = "by this one" }, Token));
 
         Assert.Contains("The status of the job `job` was changed by others 100 times", exception.Message, StringComparison.Ordinal);
     }
