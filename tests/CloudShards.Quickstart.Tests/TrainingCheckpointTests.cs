@@ -44,7 +44,7 @@ public sealed class TrainingCheckpointTests(AzuriteFixture azurite)
         var blob = uploads.GetBlobClient(Path.GetFileName(file));
         BlobContentInfo written = await blob.UploadAsync(file, overwrite: true, Token);
         var pipeline = new CheckpointPipeline(
-            uploads, shards, new BlobShardStore(work), null, new(), TimeProvider.System, NullLogger<CheckpointPipeline>.Instance);
+            uploads, shards, new BlobShardStore(work), null, null, new(), TimeProvider.System, NullLogger<CheckpointPipeline>.Instance);
         return await pipeline.UploadedAsync(UploadEvent.Create(blob.Uri, uploads.Name, blob.Name, written.ETag, written.LastModified), Token);
     }
 }

@@ -124,7 +124,11 @@ internal sealed class PickleBudget(CheckpointLimits limits, long pickleBytes)
         switch (node)
         {
             case PickleSequence sequence:
-                sequence.Items.ForEach(_dropped.Push);
+                foreach (var item in sequence.Items)
+                {
+                    _dropped.Push(item);
+                }
+
                 return Sequence + Cost(sequence.Items, Item);
             case PickleDict dict:
                 foreach (var (key, value) in dict.Items)

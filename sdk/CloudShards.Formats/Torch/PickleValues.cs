@@ -16,6 +16,8 @@ internal sealed class PickleValues : IDisposable
     // What an escape takes beyond the one byte of a character that needs none.
     private const long EscapeBytes = 5;
 
+    private const int AlwaysAllowed = 1 << 20;
+
     private static readonly SearchValues<char> Unescaped = SearchValues.Create([.. Enumerable.Range(' ', '~' - ' ' + 1).Select(c => (char)c)]);
 
     private readonly CheckpointLimits _limits;
@@ -23,9 +25,14 @@ internal sealed class PickleValues : IDisposable
     private readonly ArrayBufferWriter<byte> _json = new();
     private readonly Utf8JsonWriter _writer;
 
-    public PickleValues(CheckpointLimits limits)
+    private long _source;
+
+    /// <summary>No values yet.</summary>
+    /// <param name="limits">Bounds on what they take.</param>
+    /// <param name="pickleBytes">Bytes of the pickle that they come from: it may name a long text over and over.</param>
+    public PickleValues(CheckpointLimits limits, long pickleBytes)
     {
-        _limits = limits;
+        (_limits, _source) = (limits, pickleBytes);
         _writer = new(_json);
         _writer.WriteStartObject();
     }
@@ -40,6 +47,9 @@ internal sealed class PickleValues : IDisposable
         WriteName(name);
         Write(name, value);
     }
+
+    /// <summary>Lets values come from bytes beside the pickle too.</summary>
+    public void AddSource(long bytes) => _source += bytes;
 
     /// <summary>Adds how a quantised tensor's integers stand for numbers.</summary>
     /// <param name="name">The tensor's name.</param>
@@ -150,6 +160,12 @@ internal sealed class PickleValues : IDisposable
         if (bytes > _limits.MaxValueBytes)
         {
             throw Errors.LimitExceeded("the values' bytes", bytes, _limits.MaxValueBytes, nameof(_limits.MaxValueBytes));
+        }
+
+        var allowed = AlwaysAllowed + (_source * _limits.MaxExpansion);
+        if (bytes > allowed)
+        {
+            throw Errors.LimitExceeded($"the values' bytes out of {_source:N0}", bytes, allowed, nameof(_limits.MaxExpansion));
         }
     }
 

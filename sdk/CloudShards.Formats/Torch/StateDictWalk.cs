@@ -25,7 +25,7 @@ internal sealed class StateDictWalk
     {
         var limits = budget.Limits;
         _pickleBytes = pickleBytes;
-        (_limits, _budget, _census, _values) = (limits, budget, new(root, limits), new(limits));
+        (_limits, _budget, _census, _values) = (limits, budget, new(root, limits), new(limits, pickleBytes));
         _modules = new(_census, budget);
         var total = _census[root];
         BoundTensors(total.Tensors);

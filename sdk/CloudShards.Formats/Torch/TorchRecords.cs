@@ -34,6 +34,7 @@ internal static class TorchRecords
             yield return numbers;
         }
 
+        walk.Values.AddSource(ranges.Sum(range => range.Length));
         var place = ranges.Index().ToDictionary(range => range.Item, range => range.Index);
         var next = 0;
         foreach (var (name, tensor) in walk.Quantised)

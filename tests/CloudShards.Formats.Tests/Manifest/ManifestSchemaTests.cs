@@ -24,7 +24,7 @@ public sealed class ManifestSchemaTests
         ];
         var manifest = ManifestBytes.Full with { Tensors = [.. tensors], Packs = [.. packs] };
 
-        Assert.Empty(await FaultsAsync(Encoding.UTF8.GetString(manifest.ToUtf8())));
+        Assert.Empty(await ManifestSchema.FaultsAsync(Encoding.UTF8.GetString(manifest.ToUtf8())));
         Assert.Equal(manifest.ToUtf8(), ShardManifest.Parse(manifest.ToUtf8()).ToUtf8());
     }
 

@@ -260,4 +260,18 @@ public sealed class ManifestTests
 
     private static CheckpointFormatException Refuse(string json) =>
         Assert.Throws<CheckpointFormatException>(() => ShardManifest.Parse(Encoding.UTF8.GetBytes(json)));
+
+    // A reader rents a buffer of one chunk before it has read a byte of it.
+    [Fact]
+    public void AChunkIsBounded()
+    {
+        var most = CheckpointLimits.Default.MaxChunkBytes;
+        var refusal = Assert.Throws<CheckpointFormatException>(() => ShardManifest.Parse((ManifestBytes.Empty with { ChunkBytes = most + 1 }).ToUtf8()));
+
+        Assert.Equal(CheckpointError.LimitExceeded, refusal.Error);
+        Assert.Equal(most, ShardManifest.Parse((ManifestBytes.Empty with { ChunkBytes = most }).ToUtf8()).ChunkBytes);
+        Assert.Equal(
+            most + 1,
+            ShardManifest.Parse((ManifestBytes.Empty with { ChunkBytes = most + 1 }).ToUtf8(), new() { MaxChunkBytes = most + 1 }).ChunkBytes);
+    }
 }

@@ -44,6 +44,8 @@ public sealed class AmplificationTests
             None, Join([.. Enumerable.Range(0, n).Select(i => Put((uint)i * 75_431))]), Repeat(Join(Get(0), Pop), n), Pop, EmptyDict),
         ["slots of the memo in a row"] = n => Join(
             None, Join([.. Enumerable.Range(0, n).Select(i => Put((uint)i))]), Repeat(Join(Get(0), Pop), n), Pop, EmptyDict),
+        ["one long text as many values"] = n => Join(Text(new string('x', n)), Put(0), Pop, Many(n, Get(0))),
+        ["one long list as many values"] = n => Join(List([.. Enumerable.Repeat(None, n)]), Put(0), Pop, Many(n, Get(0))),
         ["one long name of a class"] = n => Join(Text(new string('a', 1000)), Put(0), Pop, Many(n, Get(0), Get(0), [0x93])),
         ["one list copied and dropped"] = n => Join(
             List([.. Enumerable.Repeat(None, n)]), Put(0), Pop, Global("builtins", "list"), Put(1), Pop, OrderedDict,

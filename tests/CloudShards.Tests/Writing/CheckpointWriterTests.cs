@@ -203,6 +203,12 @@ public sealed class CheckpointWriterTests : IDisposable
     public void ValuesMustBeAnObject() =>
         Assert.Throws<ArgumentException>(() => new CheckpointWriterOptions { Values = JsonElement.Parse("[1]") });
 
+    [Theory]
+    [InlineData(0)]
+    [InlineData((64 << 20) + 1)]
+    public void AChunkHasBytesAndNoMoreThanReadersTake(int bytes) =>
+        Assert.Throws<ArgumentOutOfRangeException>(() => new CheckpointWriterOptions { ChunkBytes = bytes });
+
     [Fact]
     public async Task ACancelledTokenEndsEveryCall()
     {
