@@ -15,8 +15,12 @@ namespace CloudShards.Benchmarks;
 internal sealed record Contest(string Name, string Description, params IReadOnlyList<IReadOnlyList<IContender>> Heats)
 {
     // Enough for every request that may run at once to have had its buffer, which is memory to be touched, too.
-    private const long WarmUpBytes = 128 << 20;
-    private const int MaxWarmUpTensors = 2048;
+    private const long ReaderWarmUpBytes = 128 << 20;
+    private const int MaxReaderWarmUpTensors = 2048;
+
+    // Emulators are slow writers.
+    private const long WriterWarmUpBytes = 24 << 20;
+    private const int MaxWriterWarmUpTensors = 500;
 
     /// <summary>Whether the contenders only read, and so can do it from a static server.</summary>
     public bool IsReading { get; init; } = true;
@@ -47,7 +51,7 @@ internal sealed record Contest(string Name, string Description, params IReadOnly
         await output.WriteLineAsync(
             $"{model.TensorBytes >> 20:N0} MiB in {model.Tensors.Length:N0} tensors, {rounds} rounds, {Environment.ProcessorCount} processors, {server.Description}");
         await output.WriteLineAsync(ResultTable.Premise);
-        var warm = await Arena.CreateAsync(server, "warm", Model(WarmUpBytes, Math.Min(model.Tensors.Length, MaxWarmUpTensors)), Shardings, cancellationToken);
+        var warm = await Arena.CreateAsync(server, "warm", WarmUpOf(model), Shardings, cancellationToken);
         var arena = await Arena.CreateAsync(server, "model", model, Shardings, cancellationToken);
         await server.WarmAsync(cancellationToken);
         var contenders = Contenders;
@@ -75,6 +79,10 @@ internal sealed record Contest(string Name, string Description, params IReadOnly
 
         await output.WriteLineAsync(ResultTable.Legend);
     }
+
+    private SyntheticCheckpoint WarmUpOf(SyntheticCheckpoint model) => IsReading
+        ? Model(ReaderWarmUpBytes, Math.Min(model.Tensors.Length, MaxReaderWarmUpTensors))
+        : Model(WriterWarmUpBytes, Math.Min(model.Tensors.Length, MaxWriterWarmUpTensors));
 
     private async Task<Measurement> RunAsync(int contender, Arena arena, Arena warm, CancellationToken cancellationToken)
     {

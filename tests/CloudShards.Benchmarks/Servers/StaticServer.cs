@@ -21,7 +21,7 @@ internal sealed class StaticServer : IStorageServer
 
     // It waits until this process closes its input, or is gone.
     private const string Script = """
-        trap '' INT
+        trap '' INT TERM HUP
         "$1" -p "$2" -e error.log -c nginx.conf &
         cat > /dev/null
         kill $! 2> /dev/null
