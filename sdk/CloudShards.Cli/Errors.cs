@@ -68,8 +68,8 @@ internal static class Errors
     public static ShardFault WrongPlace(NamedBlob blob, ShardedTensor tensor) => new(
         blob,
         FaultKind.Place,
-        $"{Of(blob)}: it is what its digest says, but `{tensor.Name}` is not where the manifest says. Nothing is lost, for every tensor has its own shard; "
-        + "publish the checkpoint again.");
+        $"{Of(blob)}: it is what its digest says, but `{tensor.Name}` is not where the manifest says. A pack only repeats shards, and readers take those; "
+        + "publish the checkpoint again to be faster.");
 
     public static CommandException NotABlob(string address) => new($"`{address}` is the address of no blob. Add the blob's name.");
 
@@ -122,7 +122,7 @@ internal static class Errors
 
     private static string Mend(NamedBlob blob, string what) => blob.Pack is null
         ? $"{what} the checkpoint again."
-        : $"Nothing is lost, for every tensor has its own shard, but reading takes longer. {what} the checkpoint again.";
+        : $"A pack only repeats shards: without it, reading takes longer. {what} the checkpoint again.";
 
     private static string List(IReadOnlyCollection<string> files)
     {
