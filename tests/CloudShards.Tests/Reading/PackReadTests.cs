@@ -153,7 +153,9 @@ public sealed class PackReadTests : IAsyncLifetime
         var total = _stored.Contents.Values.Sum(content => content.Length);
         Assert.Equal((total, total, 13), (reports[^1].BytesRead, reports[^1].BytesTotal, reports[^1].TensorsRead));
         Assert.Equal(reports.Select(report => report.BytesRead).Order(), reports.Select(report => report.BytesRead));
-        Assert.Equal(13, reports.Count);
+
+        // What arrives during a report is in the next.
+        Assert.InRange(reports.Count, 1, 13);
     }
 
     [Fact]
@@ -227,7 +229,7 @@ public sealed class PackReadTests : IAsyncLifetime
     {
         await using var checkpoint = await _stored.OpenAsync(new() { MaxRequestBytes = 1_000 }, manifest => manifest with
         {
-            ChunkBytes = int.MaxValue,
+            ChunkBytes = CheckpointLimits.Default.MaxChunkBytes,
             Tensors = [.. manifest.Tensors.Where(tensor => tensor.Bytes is > 0 and < 1_000)],
             Packs = [manifest.Packs[0] with { Tensors = [.. manifest.Packs[0].Tensors.Where(packed => packed.Name is not ("t3" or "empty"))] }],
         });
