@@ -2,11 +2,11 @@ metadata description = 'CloudShards in a resource group of its own. README.md be
 
 targetScope = 'subscription'
 
-import { monthlyBudget, principal, resourceTags } from 'types.bicep'
+import { ipv4Range, monthlyBudget, principal, resourceTags } from 'types.bicep'
 
-@description('Name of the environment; all names are made of it.')
+@description('Name of the environment; all names are made of it. What azd allows: letters, digits, and `-_.()`.')
 @minLength(1)
-@maxLength(32)
+@maxLength(64)
 param environmentName string
 
 @description('Region of everything.')
@@ -66,7 +66,8 @@ param uploadsDeleteAfterDays int?
 @maxValue(730)
 param logRetentionDays int = 30
 
-@description('Who gets mail of alerts. Empty: alerts show in the portal alone.')
+@description('Addresses that get mail of alerts and of the budget. Empty: alerts show in the portal alone, and the budget tells the owners of the subscription.')
+@maxLength(50)
 param alertEmails string[] = []
 
 @description('A budget of the resource group. Null: none.')
@@ -75,12 +76,14 @@ param budget monthlyBudget?
 @description('Whether the accounts are reached by private endpoints alone. Uploaders and readers must then be in the network, or listed in allowedIpRanges.')
 param privateNetwork bool = false
 
-@description('Addresses of the virtual network, /22 or larger. Of no effect without privateNetwork.')
+@description('Addresses of the virtual network as ADDRESS/BITS, /22 or larger, that no network to be peered with it has. Of no effect without privateNetwork.')
 @minLength(9)
+@maxLength(18)
 param networkAddressPrefix string = '10.62.0.0/22'
 
-@description('IPv4 addresses and ranges that reach uploads and shards from outside of the virtual network. Storage takes no ranges above /30: list single addresses. Of no effect without privateNetwork.')
-param allowedIpRanges string[] = []
+@description('Public IPv4 addresses, and ranges of /30 or larger, that reach uploads, shards and queues from outside of the virtual network. Of no effect without privateNetwork.')
+@maxLength(400)
+param allowedIpRanges ipv4Range[] = []
 
 // What the code calls them: functions/CloudShards.Sharding/StorageNames.cs.
 var containers = {
@@ -93,15 +96,25 @@ var eventQueue = 'checkpoint-events'
 var queues = [eventQueue, 'shard-batches']
 var poisonQueues = map(queues, queue => '${queue}-poison')
 
-// KIND-cloudshards-ENVIRONMENT; behind it, where a name is one of all Azure, a token that subscription, environment and region give.
-var suffix = 'cloudshards-${environmentName}'
 var token = uniqueString(subscription().id, environmentName, location)
+
+// What every kind of resource takes in its name. Where that is not the environment's own name, another may come to the same: part of the token tells them apart.
+var dashed = reduce(
+  ['_', '.', '(', ')'],
+  toLower(environmentName),
+  (name, mark) => replace(string(name), string(mark), '-')
+)
+var trimmed = replace(trim(replace(take(dashed, 32), '-', ' ')), ' ', '-')
+var environmentLabel = trimmed == environmentName ? trimmed : '${take(trimmed, 26)}-${take(token, 5)}'
+
+// KIND-cloudshards-ENVIRONMENT. README.md beside this file has the exceptions.
+var suffix = 'cloudshards-${environmentLabel}'
 var names = {
   group: 'rg-${suffix}'
   appInsights: 'appi-${suffix}'
   budget: 'budget-${suffix}'
   dataStorage: 'stdata${token}'
-  functionApp: 'func-${environmentName}-${token}'
+  functionApp: 'func-${environmentLabel}-${token}'
   hostStorage: 'sthost${token}'
   identity: 'id-${suffix}'
   packageContainer: 'app-package'
@@ -109,6 +122,12 @@ var names = {
   topic: 'evgt-${suffix}'
   workspace: 'log-${suffix}'
 }
+
+// A network that is too small is refused here, and not when half of everything is there.
+var networkAddresses = !privateNetwork || parseCidr(networkAddressPrefix).cidr <= 22
+  ? networkAddressPrefix
+  : fail('networkAddressPrefix must be /22 or larger, as in 10.62.0.0/22.')
+
 var allTags = union(tags, { 'azd-env-name': environmentName })
 
 resource group 'Microsoft.Resources/resourceGroups@2025-04-01' = {
@@ -187,7 +206,7 @@ module network 'modules/network.bicep' = if (privateNetwork) {
     nameSuffix: suffix
     location: location
     tags: allTags
-    addressPrefix: networkAddressPrefix
+    addressPrefix: networkAddresses
     endpoints: [
       { account: names.dataStorage, services: ['blob', 'queue'] }
       { account: names.hostStorage, services: ['blob'] }
@@ -272,6 +291,7 @@ module alerts 'modules/alerts.bicep' = {
     appInsightsName: names.appInsights
     storageName: names.dataStorage
     topicName: names.topic
+    eventQueue: eventQueue
     poisonQueues: poisonQueues
     emails: alertEmails
   }

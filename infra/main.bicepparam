@@ -12,9 +12,12 @@ param uploaders = map(filter([readEnvironmentVariable('AZURE_PRINCIPAL_ID', '')]
 
 // azd env set CLOUDSHARDS_READERS "<principal id of a managed identity>,<another>"
 param readers = map(
-  filter(split(readEnvironmentVariable('CLOUDSHARDS_READERS', ''), ','), id => !empty(id)),
-  id => { id: trim(id), type: 'ServicePrincipal' }
+  filter(map(split(readEnvironmentVariable('CLOUDSHARDS_READERS', ''), ','), id => trim(id)), id => !empty(id)),
+  id => { id: id, type: 'ServicePrincipal' }
 )
 
 // azd env set CLOUDSHARDS_ALERT_EMAILS "somebody@example.com,somebody.else@example.com"
-param alertEmails = filter(split(readEnvironmentVariable('CLOUDSHARDS_ALERT_EMAILS', ''), ','), email => !empty(email))
+param alertEmails = filter(
+  map(split(readEnvironmentVariable('CLOUDSHARDS_ALERT_EMAILS', ''), ','), email => trim(email)),
+  email => !empty(email)
+)

@@ -42,3 +42,9 @@ type privateEndpoints = {
   @description('The services of the account that get one each.')
   services: ('blob' | 'queue')[]
 }
+
+@export()
+@description('A public IPv4 address, or a range of them as ADDRESS/BITS. Storage takes no /31 or /32: list single addresses.')
+@minLength(7)
+@maxLength(18)
+type ipv4Range = string

@@ -21,6 +21,8 @@ public static class ShardingFunctions
         services.AddSingleton(TimeProvider.System);
         services.AddOptions<ShardingOptions>().Bind(configuration.GetSection(Section), binder => binder.ErrorOnUnknownConfiguration = true).ValidateOnStart();
         services.AddSingleton<IValidateOptions<ShardingOptions>, ShardingOptionsValidation>();
+        services.AddOptions<StorageConnection.Settings>().ValidateOnStart();
+        services.AddSingleton<IValidateOptions<StorageConnection.Settings>>(new StorageValidation(configuration));
         services.AddSingleton(_ => StorageConnection.Open(configuration));
         services.AddSingleton<IShardStore>(provider =>
             new BlobShardStore(provider.GetRequiredService<StorageConnection>().Blobs.GetBlobContainerClient(StorageNames.Shards)));
@@ -32,6 +34,7 @@ public static class ShardingFunctions
                 storage.Blobs.GetBlobContainerClient(StorageNames.Uploads),
                 provider.GetRequiredService<IShardStore>(),
                 new BlobShardStore(storage.Blobs.GetBlobContainerClient(StorageNames.Work)),
+                storage.Queues.GetQueueClient(StorageNames.Events),
                 storage.Queues.GetQueueClient(StorageNames.Batches),
                 provider.GetRequiredService<IOptions<ShardingOptions>>().Value,
                 provider.GetRequiredService<TimeProvider>(),
@@ -45,6 +48,15 @@ public static class ShardingFunctions
         public ValidateOptionsResult Validate(string? name, ShardingOptions options)
         {
             List<string> problems = [.. options.FindProblems().Select(problem => $"Setting `{Section}__{problem}")];
+            return problems is [] ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(problems);
+        }
+    }
+
+    private sealed class StorageValidation(IConfiguration configuration) : IValidateOptions<StorageConnection.Settings>
+    {
+        public ValidateOptionsResult Validate(string? name, StorageConnection.Settings options)
+        {
+            List<string> problems = [.. StorageConnection.FindProblems(configuration)];
             return problems is [] ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(problems);
         }
     }

@@ -16,8 +16,13 @@ internal sealed class StorageConnection
     /// <summary>The name of the setting, and of the section.</summary>
     public const string Setting = "CheckpointStorage";
 
+    private static readonly string[] Kinds = ["blob", "queue"];
+
     // Three, the default, are used up within four seconds; a throttled account needs longer.
     private const int MaxRetries = 6;
+
+    /// <summary>Stands for the section where it is validated.</summary>
+    public sealed class Settings;
 
     private StorageConnection(BlobServiceClient blobs, QueueServiceClient queues) => (Blobs, Queues) = (blobs, queues);
 
@@ -27,11 +32,31 @@ internal sealed class StorageConnection
     /// <summary>The account's queues. Texts are sent as they are.</summary>
     public QueueServiceClient Queues { get; }
 
+    /// <summary>What is wrong with the settings, each as a sentence; empty where nothing is.</summary>
+    public static IEnumerable<string> FindProblems(IConfiguration configuration)
+    {
+        var section = configuration.GetSection(Setting);
+        if (section.Value is { Length: > 0 } connection)
+        {
+            return CanOpen(connection) ? [] : [Errors.NotAConnectionString()];
+        }
+
+        return from kind in Kinds
+               let text = TextOf(section, kind)
+               where !Uri.TryCreate(text, UriKind.Absolute, out _)
+               select Errors.NoStorage(kind, text);
+    }
+
     /// <summary>Opens the account that the settings name. Nothing is asked of it yet.</summary>
     /// <exception cref="InvalidOperationException">The settings name none.</exception>
     public static StorageConnection Open(IConfiguration configuration)
     {
         var section = configuration.GetSection(Setting);
+        if (FindProblems(configuration).FirstOrDefault() is { } problem)
+        {
+            throw new InvalidOperationException(problem);
+        }
+
         if (section.Value is { Length: > 0 } connection)
         {
             return new(new(connection, Retrying(new BlobClientOptions())), new(connection, Retrying(new QueueClientOptions())));
@@ -43,11 +68,24 @@ internal sealed class StorageConnection
             new(AddressOf(section, "queue"), credential, Retrying(new QueueClientOptions())));
     }
 
-    private static Uri AddressOf(IConfigurationSection section, string kind)
+    // The client has an exception for each way in which the text can be wrong.
+    private static bool CanOpen(string connection)
     {
-        var text = section[$"{kind}ServiceUri"] ?? (section["accountName"] is { Length: > 0 } account ? $"https://{account}.{kind}.core.windows.net" : null);
-        return Uri.TryCreate(text, UriKind.Absolute, out var address) ? address : throw Errors.NoStorage(kind, text);
+        try
+        {
+            _ = (new BlobServiceClient(connection), new QueueServiceClient(connection));
+            return true;
+        }
+        catch (Exception e) when (e is FormatException or ArgumentException or InvalidOperationException)
+        {
+            return false;
+        }
     }
+
+    private static Uri AddressOf(IConfigurationSection section, string kind) => new(TextOf(section, kind)!);
+
+    private static string? TextOf(IConfigurationSection section, string kind) =>
+        section[$"{kind}ServiceUri"] ?? (section["accountName"] is { Length: > 0 } account ? $"https://{account}.{kind}.core.windows.net" : null);
 
     private static TOptions Retrying<TOptions>(TOptions options)
         where TOptions : ClientOptions

@@ -7,7 +7,7 @@ namespace CloudShards.LocalHost;
 /// <param name="Folder">Where an Azurite that is started keeps its data; null for nowhere.</param>
 internal sealed record CommandLine(LocalHostOptions Options, string? Folder)
 {
-    /// <exception cref="ArgumentException">An option is unknown or lacks its value.</exception>
+    /// <exception cref="ArgumentException">An option is unknown, lacks its value, or has one that cannot be used.</exception>
     public static CommandLine Parse(ReadOnlySpan<string> arguments)
     {
         var line = new CommandLine(new(), null);
@@ -26,6 +26,10 @@ internal sealed record CommandLine(LocalHostOptions Options, string? Folder)
                 {
                     Options = line.Options with { Sharding = line.Options.Sharding with { MaxBatchShards = NumberOf("--batch-shards", number) } },
                 },
+                ["--packed-bytes", var number, ..] => line with
+                {
+                    Options = line.Options with { Sharding = line.Options.Sharding with { MaxPackedBytes = NumberOf("--packed-bytes", number, 0) } },
+                },
                 ["--visibility", var seconds, ..] => line with
                 {
                     Options = line.Options with { Visibility = TimeSpan.FromSeconds(NumberOf("--visibility", seconds)) },
@@ -35,9 +39,9 @@ internal sealed record CommandLine(LocalHostOptions Options, string? Folder)
             };
         }
 
-        return line;
+        return line.Options.Sharding.FindProblems().FirstOrDefault() is { } problem ? throw Errors.NotAnAmount(problem) : line;
     }
 
-    private static int NumberOf(string option, string text) =>
-        int.TryParse(text, CultureInfo.InvariantCulture, out var number) && number > 0 ? number : throw Errors.NotANumber(option, text);
+    private static int NumberOf(string option, string text, int least = 1) =>
+        int.TryParse(text, CultureInfo.InvariantCulture, out var number) && number >= least ? number : throw Errors.NotANumber(option, text, least);
 }

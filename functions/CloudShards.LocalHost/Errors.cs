@@ -26,8 +26,13 @@ internal static class Errors
     public static ArgumentException NoAccount() => new(
         "Exactly one of `--connection-string` and `--account` names the storage account to work on. Give one of them, or neither to start an Azurite.");
 
+    public static string NotSignedIn(string account, string reason) => $"Nobody is signed in who could open the account `{account}`: run `az login`, and try again. ({reason})";
+
     public static ArgumentException NotAnOption(string argument) => new(
         $"`{argument}` is no option of this program, or its value is missing. `--help` lists the options.");
 
-    public static ArgumentException NotANumber(string option, string text) => new($"`{option}` is `{text}`, expected a whole number from 1 on.");
+    public static ArgumentException NotANumber(string option, string text, int least) =>
+        new($"`{option}` is `{text}`, expected a whole number from {least} on.");
+
+    public static ArgumentException NotAnAmount(string problem) => new($"`{problem}");
 }

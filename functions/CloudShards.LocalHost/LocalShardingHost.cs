@@ -34,6 +34,7 @@ public static class LocalShardingHost
             storage.Uploads,
             new BlobShardStore(storage.Shards),
             new BlobShardStore(storage.Work),
+            storage.Events,
             storage.Batches,
             provider.GetRequiredService<LocalHostOptions>().Sharding,
             provider.GetRequiredService<TimeProvider>(),

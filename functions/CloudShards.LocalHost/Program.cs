@@ -5,7 +5,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
-if (args is ["--help" or "-h"])
+if (args.Any(argument => argument is "--help" or "-h"))
 {
     Console.WriteLine("""
         Watches a container for checkpoints and shards them, on this machine.
@@ -15,7 +15,8 @@ if (args is ["--help" or "-h"])
           cloudshards-localhost --account NAME                works on that account, as whom you are signed in
 
         Also: --uploads, --shards, --work CONTAINER; --events, --batches QUEUE; --batch-shards N, the shards
-        that one batch has at most; --visibility SECONDS, after which others take over the work of a host that died; --folder FOLDER keeps Azurite's data there. Ctrl+C ends it.
+        that one batch has at most; --packed-bytes N, the bytes of the largest shard that is repeated in a pack,
+        0 for no packs; --visibility SECONDS, after which others take over the work of a host that died; --folder FOLDER keeps Azurite's data there. Ctrl+C ends it.
         """);
     return 0;
 }
@@ -46,8 +47,13 @@ try
     await host.WaitForShutdownAsync();
     return 0;
 }
-catch (Exception e) when (e is AzuriteException or RequestFailedException or AggregateException or AuthenticationFailedException
-    or ArgumentException or FormatException)
+catch (AuthenticationFailedException e)
+{
+    await Console.Error.WriteLineAsync(Errors.NotSignedIn(CommandLine.Parse(args).Options.Account ?? "", e.Message.Split('\n')[0].Trim()));
+    return 1;
+}
+catch (Exception e) when (e is AzuriteException or RequestFailedException or AggregateException
+    or ArgumentException or FormatException or IOException or UnauthorizedAccessException)
 {
     await Console.Error.WriteLineAsync($"The local host cannot start: {e.Message}");
     return 1;

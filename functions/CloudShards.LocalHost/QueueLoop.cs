@@ -64,8 +64,9 @@ internal sealed class QueueLoop(
         }
 
         using var working = CancellationTokenSource.CreateLinkedTokenSource(stoppingToken);
-        var renewal = RenewAsync(message, working);
+        var renewal = RenewAsync(message, working.Token, stoppingToken);
         Exception? failure = null;
+        string? popReceipt;
         try
         {
             await work(QueueText.BodyOf(message.MessageText), working.Token);
@@ -77,9 +78,17 @@ internal sealed class QueueLoop(
         finally
         {
             await working.CancelAsync();
+            popReceipt = await renewal;
         }
 
-        await SettleAsync(message, await renewal, failure, stoppingToken);
+        if (popReceipt is not null)
+        {
+            await SettleAsync(message, popReceipt, failure, stoppingToken);
+        }
+        else if (failure is not null)
+        {
+            Log.WorkFailed(log, queue.Name, message.DequeueCount, MaxDequeueCount, failure);
+        }
     }
 
     private async Task SettleAsync(QueueMessage message, string popReceipt, Exception? failure, CancellationToken stoppingToken)
@@ -111,28 +120,37 @@ internal sealed class QueueLoop(
         await queue.DeleteMessageAsync(message.MessageId, popReceipt, stoppingToken);
     }
 
-    // Returns the message's newest receipt. Where it cannot be renewed, somebody else may take the message: the work goes on, for what both do is
-    // written once.
-    private async Task<string> RenewAsync(QueueMessage message, CancellationTokenSource working)
+    // Returns the message's newest receipt; null where somebody else has the message by now, or it is gone. The work goes on all the same, for what both
+    // do is written once.
+    private async Task<string?> RenewAsync(QueueMessage message, CancellationToken working, CancellationToken stoppingToken)
     {
         var popReceipt = message.PopReceipt;
         using var timer = new PeriodicTimer(options.Visibility / 2, clock);
         try
         {
-            while (await timer.WaitForNextTickAsync(working.Token))
+            while (await timer.WaitForNextTickAsync(working))
             {
-                UpdateReceipt renewed = await queue.UpdateMessageAsync(
-                    message.MessageId, popReceipt, visibilityTimeout: options.Visibility, cancellationToken: CancellationToken.None);
-                popReceipt = renewed.PopReceipt;
+                try
+                {
+                    UpdateReceipt renewed = await queue.UpdateMessageAsync(
+                        message.MessageId, popReceipt, visibilityTimeout: options.Visibility, cancellationToken: stoppingToken);
+                    popReceipt = renewed.PopReceipt;
+                }
+                catch (RequestFailedException e) when (e.Status is 400 or 404 && (e.ErrorCode == QueueErrorCode.PopReceiptMismatch || e.ErrorCode == QueueErrorCode.MessageNotFound))
+                {
+                    Log.MessageLost(log, queue.Name, options.Visibility);
+                    return null;
+                }
+                catch (Exception e) when (e is RequestFailedException or AggregateException)
+                {
+                    // The next time may be in time still.
+                    Log.QueueFailed(log, queue.Name, e);
+                }
             }
         }
         catch (OperationCanceledException)
         {
             // The work is done.
-        }
-        catch (Exception e) when (e is RequestFailedException or AggregateException)
-        {
-            Log.QueueFailed(log, queue.Name, e);
         }
 
         return popReceipt;

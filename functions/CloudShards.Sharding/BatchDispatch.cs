@@ -27,40 +27,41 @@ internal sealed class BatchDispatch(QueueClient queue, PlanStore plans, Checkpoi
     // A collector may take shards that a manifest names later than a day after they were found (FORMAT.md). A batch itself takes minutes.
     private static readonly TimeSpan ReceiptLifetime = ShardWriter.RenewAfter / 2;
 
+    // Those that would age while the others are checked are checked with them.
+    private static readonly TimeSpan RecheckAfter = ReceiptLifetime / 2;
+
     /// <summary>Writes a plan down and hands its batches to the queue. Repeated, it hands over those that are not done.</summary>
     public async Task<JobStatus> SendAsync(PlannedCheckpoint planned, CheckpointDescription description, CancellationToken cancellationToken)
     {
         // A worker with other options may have planned the job before: its bounds stand, and by them all documents are the same.
-        var plan = await plans.CreateAsync(planned.Plan, cancellationToken).ConfigureAwait(false);
+        var plan = await batches.InTurnAsync(token => plans.CreateAsync(planned.Plan, token), cancellationToken).ConfigureAwait(false);
         if (plan.Bounds != planned.Plan.Bounds)
         {
             planned = ShardPlanner.Plan(plan.Job, plan.Name, plan.Files, description, plan.Bounds);
         }
 
-        await plans.CreateDetailsAsync(planned, cancellationToken).ConfigureAwait(false);
-        var receipts = await plans.ListReceiptsAsync(plan.Job, cancellationToken).ConfigureAwait(false);
+        await batches.InTurnAsync(token => plans.CreateDetailsAsync(planned, token), cancellationToken).ConfigureAwait(false);
+        var receipts = await ListReceiptsAsync(plan, cancellationToken).ConfigureAwait(false);
         var missing = Enumerable.Range(0, plan.Batches.Length).Where(number => !receipts.ContainsKey(number)).ToList();
 
         // Where all are done but the job is not, the worker that was to publish it is gone; any of its batches leads another one there.
         await SendAsync(plan.Job, missing is [] ? [0] : missing, cancellationToken).ConfigureAwait(false);
         Log.Dispatched(log, plan.Files[0].Path, plan.Job, plan.Batches.Length);
         return await runs.UpdateAsync(
-            plan.Job, present => Apply(plan, receipts.Keys, present) with { DispatchedAt = clock.GetUtcNow() }, cancellationToken).ConfigureAwait(false);
+            plan.Job,
+            present => Apply(plan, receipts.Keys, present) with { DispatchedAt = clock.GetUtcNow(), ClaimedUntil = null, WaitsFor = null, WaitsForCount = null, SettlesAt = null },
+            cancellationToken).ConfigureAwait(false);
     }
 
     /// <summary>Writes a batch and its receipt, and publishes the checkpoint where that was the last.</summary>
     public async Task<JobStatus> WriteAsync(JobStatus status, int number, CancellationToken cancellationToken)
     {
-        var plan = await plans.ReadAsync(status.Job, cancellationToken).ConfigureAwait(false);
-        var receipts = await plans.ListReceiptsAsync(plan.Job, cancellationToken).ConfigureAwait(false);
+        var plan = await ReadPlanAsync(status.Job, cancellationToken).ConfigureAwait(false);
+        var receipts = await ListReceiptsAsync(plan, cancellationToken).ConfigureAwait(false);
         if (!IsFresh(receipts, number))
         {
-            var batch = await plans.ReadBatchAsync(plan.Job, number, cancellationToken).ConfigureAwait(false);
-            var sources = await OpenAsync(plan, file => batch.Shards.Any(shard => shard.File == file), cancellationToken).ConfigureAwait(false);
-            var receipt = await batches.WriteAsync(batch, sources, null, cancellationToken).ConfigureAwait(false);
-            await plans.WriteReceiptAsync(plan.Job, receipt, cancellationToken).ConfigureAwait(false);
-            Log.BatchDone(log, plan.Job, number, plan.Batches[number].Shards, plan.Batches[number].Bytes);
-            receipts = await plans.ListReceiptsAsync(plan.Job, cancellationToken).ConfigureAwait(false);
+            await WriteAsync(plan, number, receipts.Keys, cancellationToken).ConfigureAwait(false);
+            receipts = await ListReceiptsAsync(plan, cancellationToken).ConfigureAwait(false);
         }
 
         if (receipts.Count < plan.Batches.Length)
@@ -68,34 +69,30 @@ internal sealed class BatchDispatch(QueueClient queue, PlanStore plans, Checkpoi
             return await runs.ReportAsync(plan.Job, present => Apply(plan, receipts.Keys, present), cancellationToken).ConfigureAwait(false) ?? status;
         }
 
-        List<int> stale = [.. receipts.Keys.Where(batch => !IsFresh(receipts, batch))];
-        if (stale is not [])
-        {
-            await SendAsync(plan.Job, stale, cancellationToken).ConfigureAwait(false);
-            return status;
-        }
-
-        return await PublishAsync(plan, cancellationToken).ConfigureAwait(false);
+        return receipts.Keys.All(batch => IsFresh(receipts, batch))
+            ? await PublishAsync(plan, cancellationToken).ConfigureAwait(false)
+            : await RecheckAsync(plan, number, receipts, cancellationToken).ConfigureAwait(false);
     }
+
+    /// <summary>
+    /// Whether a batch that was tried too often was done by others all the same, and batches are left that lead on; where all are done, it may have failed of
+    /// what comes after.
+    /// </summary>
+    public async Task<bool> IsDoneByOthersAsync(JobStatus status, int number, CancellationToken cancellationToken)
+    {
+        var plan = await ReadPlanAsync(status.Job, cancellationToken).ConfigureAwait(false);
+        var receipts = await ListReceiptsAsync(plan, cancellationToken).ConfigureAwait(false);
+        return receipts.Count < plan.Batches.Length && IsFresh(receipts, number);
+    }
+
+    /// <summary>Puts a batch back on the queue whose job a worker has for itself: by the time it comes, that one is done with it, or dead.</summary>
+    public Task ReturnAsync(string job, int number, CancellationToken cancellationToken) => SendAsync(job, number, JobRuns.ClaimLifetime, cancellationToken);
 
     /// <summary>Lets the jobs of a set's files say what its own job says.</summary>
-    public async Task MirrorAsync(JobStatus status, CancellationToken cancellationToken)
+    public async Task MirrorAsync(JobStatus set, CancellationToken cancellationToken)
     {
-        var plan = await plans.ReadAsync(status.Job, cancellationToken).ConfigureAwait(false);
-        if (plan.Files.Any(file => file.IsIndex))
-        {
-            await runs.MirrorAsync(status, plan.Files.Select(file => (file.Path, file.ETag)), cancellationToken).ConfigureAwait(false);
-        }
-    }
-
-    private async Task<JobStatus> PublishAsync(ShardPlan plan, CancellationToken cancellationToken)
-    {
-        var files = await OpenAsync(plan, _ => true, cancellationToken).ConfigureAwait(false);
-        var tensors = await plans.ReadTensorsAsync(plan, cancellationToken).ConfigureAwait(false);
-        var receipts = await plans.ReadReceiptsAsync(plan, cancellationToken).ConfigureAwait(false);
-        batches.ReleaseBuffers();
-        await GiveMemoryBackAsync(plan.TensorCount).ConfigureAwait(false);
-        return await batches.PublishAsync(plan, tensors, receipts, files, cancellationToken).ConfigureAwait(false);
+        var plan = await ReadPlanAsync(set.Job, cancellationToken).ConfigureAwait(false);
+        await runs.MirrorAsync(set, plan.Files.Select(file => (file.Path, file.ETag)), cancellationToken).ConfigureAwait(false);
     }
 
     /// <summary>Collects what work on many tensors has left behind: the collector sees the machine's free memory, and would let a hundred megabytes lie.</summary>
@@ -109,11 +106,100 @@ internal sealed class BatchDispatch(QueueClient queue, PlanStore plans, Checkpoi
         }
     }
 
+    // Of a batch that was written before only what is gone is written again, and its file is read for nothing else.
+    private async Task WriteAsync(ShardPlan plan, int number, IReadOnlyCollection<int> done, CancellationToken cancellationToken)
+    {
+        var batch = await batches.InTurnAsync(token => plans.ReadBatchAsync(plan.Job, number, token), cancellationToken).ConfigureAwait(false);
+        var receipt = done.Contains(number)
+            ? await batches.InTurnAsync(token => plans.ReadReceiptAsync(plan.Job, number, token), cancellationToken).ConfigureAwait(false)
+            : null;
+        if (receipt is null)
+        {
+            receipt = await WriteAsync(plan, batch, done, cancellationToken).ConfigureAwait(false);
+            Log.BatchDone(log, plan.Job, number, plan.Batches[number].Shards, plan.Batches[number].Bytes);
+        }
+        else if (await batches.FindMissingAsync(batch, receipt, cancellationToken).ConfigureAwait(false) is { Shards: not [] } missing)
+        {
+            var again = await WriteAsync(plan, missing, done, cancellationToken).ConfigureAwait(false);
+            if (again.Shards.Select(shard => shard.Digest).Except(receipt.Shards.Select(shard => shard.Digest)).Any())
+            {
+                throw Errors.ReceiptOutdated(plan.Job, number);
+            }
+        }
+
+        await batches.InTurnAsync(token => plans.WriteReceiptAsync(plan.Job, receipt, token), cancellationToken).ConfigureAwait(false);
+    }
+
+    private async Task<ShardReceipt> WriteAsync(ShardPlan plan, ShardBatch batch, IReadOnlyCollection<int> done, CancellationToken cancellationToken)
+    {
+        var sources = await OpenAsync(plan, file => batch.Shards.Any(shard => shard.File == file), cancellationToken).ConfigureAwait(false);
+        var written = new JobStatusProgress(plan.Name, plan.ShardCount, plan.Bytes);
+        return await runs.ReportWhileAsync(
+            plan.Job, batches.WriteAsync(plan.Job, batch, sources, written, cancellationToken), present => Apply(plan, done, present, written), cancellationToken)
+            .ConfigureAwait(false);
+    }
+
+    // One worker puts the batches on the queue again, and no batch twice: each message leads to a fresh receipt, or to the job's end.
+    private async Task<JobStatus> RecheckAsync(
+        ShardPlan plan, int number, Dictionary<int, DateTimeOffset> receipts, CancellationToken cancellationToken)
+    {
+        var before = clock.GetUtcNow() - RecheckAfter;
+        var (isDue, isBusy) = (false, false);
+        var status = await runs.UpdateAsync(
+            plan.Job,
+            present =>
+            {
+                isDue = receipts.Any(receipt => !IsFresh(receipts, receipt.Key) && !(receipt.Value < present.RecheckedBefore));
+                isBusy = runs.IsClaimed(present);
+                return isDue && !isBusy ? runs.Claim(present) : present;
+            },
+            cancellationToken).ConfigureAwait(false);
+        if (status.IsFinal || !isDue)
+        {
+            return status;
+        }
+
+        if (isBusy)
+        {
+            await ReturnAsync(plan.Job, number, cancellationToken).ConfigureAwait(false);
+            return status;
+        }
+
+        List<int> old = [.. receipts.Where(receipt => receipt.Value < before && !(receipt.Value < status.RecheckedBefore)).Select(receipt => receipt.Key)];
+        await SendAsync(plan.Job, old, cancellationToken).ConfigureAwait(false);
+        Log.Rechecked(log, plan.Job, old.Count);
+        return await runs.UpdateAsync(plan.Job, present => present with { RecheckedBefore = before, ClaimedUntil = null }, cancellationToken).ConfigureAwait(false);
+    }
+
+    private async Task<JobStatus> PublishAsync(ShardPlan plan, CancellationToken cancellationToken)
+    {
+        await runs.HoldAsync(plan.Job, cancellationToken).ConfigureAwait(false);
+        return await runs.ReportWhileAsync(plan.Job, PublishHeldAsync(plan, cancellationToken), runs.Claim, cancellationToken).ConfigureAwait(false);
+    }
+
+    private async Task<JobStatus> PublishHeldAsync(ShardPlan plan, CancellationToken cancellationToken)
+    {
+        var files = await OpenAsync(plan, _ => true, cancellationToken).ConfigureAwait(false);
+        var tensors = await batches.InTurnAsync(token => plans.ReadTensorsAsync(plan, token), cancellationToken).ConfigureAwait(false);
+        var receipts = await batches.InTurnAsync(token => plans.ReadReceiptsAsync(plan, token), cancellationToken).ConfigureAwait(false);
+        batches.ReleaseBuffers();
+        await GiveMemoryBackAsync(plan.TensorCount).ConfigureAwait(false);
+        return await batches.PublishAsync(plan, tensors, receipts, files, cancellationToken).ConfigureAwait(false);
+    }
+
     private Task SendAsync(string job, IEnumerable<int> numbers, CancellationToken cancellationToken) => Parallel.ForEachAsync(
         numbers,
         new ParallelOptions { MaxDegreeOfParallelism = MaxConcurrency, CancellationToken = cancellationToken },
-        async (number, token) => await queue.SendMessageAsync(
-            Convert.ToBase64String(new BatchMessage(job, number).ToBinaryData()), timeToLive: Forever, cancellationToken: token).ConfigureAwait(false));
+        async (number, token) => await SendAsync(job, number, TimeSpan.Zero, token).ConfigureAwait(false));
+
+    private async Task SendAsync(string job, int number, TimeSpan delay, CancellationToken cancellationToken) => await queue.SendMessageAsync(
+        Convert.ToBase64String(new BatchMessage(job, number).ToBinaryData()), delay, Forever, cancellationToken).ConfigureAwait(false);
+
+    private Task<ShardPlan> ReadPlanAsync(string job, CancellationToken cancellationToken) =>
+        batches.InTurnAsync(token => plans.ReadAsync(job, token), cancellationToken);
+
+    private Task<Dictionary<int, DateTimeOffset>> ListReceiptsAsync(ShardPlan plan, CancellationToken cancellationToken) =>
+        batches.InTurnAsync(token => plans.ListReceiptsAsync(plan.Job, token), cancellationToken);
 
     // Files that are not wanted stay null: a batch reads from few of a set.
     private async Task<ImmutableArray<ICheckpointSource>> OpenAsync(ShardPlan plan, Func<int, bool> isWanted, CancellationToken cancellationToken)
@@ -128,11 +214,11 @@ internal sealed class BatchDispatch(QueueClient queue, PlanStore plans, Checkpoi
     private bool IsFresh(Dictionary<int, DateTimeOffset> receipts, int number) =>
         receipts.TryGetValue(number, out var writtenAt) && writtenAt >= clock.GetUtcNow() - ReceiptLifetime;
 
-    // Workers look at different times and tell in any order: what is done does not become less.
-    private static JobStatus Apply(ShardPlan plan, IReadOnlyCollection<int> done, JobStatus status) => status with
+    // Workers look at different times and tell in any order: what is done does not become less. What others are in the middle of is told by them.
+    private static JobStatus Apply(ShardPlan plan, IReadOnlyCollection<int> done, JobStatus status, JobStatusProgress? underWay = null) => status with
     {
         Name = plan.Name,
-        Shards = new(Math.Max(status.Shards.Done, done.Sum(number => plan.Batches[number].Shards)), plan.ShardCount),
-        Bytes = new(Math.Max(status.Bytes.Done, done.Sum(number => plan.Batches[number].Bytes)), plan.Bytes),
+        Shards = new(Math.Max(status.Shards.Done, done.Sum(number => plan.Batches[number].Shards) + (underWay?.Shards ?? 0)), plan.ShardCount),
+        Bytes = new(Math.Max(status.Bytes.Done, done.Sum(number => plan.Batches[number].Bytes) + (underWay?.Bytes ?? 0)), plan.Bytes),
     };
 }

@@ -40,44 +40,63 @@ internal sealed class CheckpointCommit(IShardStore shards, CheckpointTags tags)
         };
     }
 
-    // Tied tensors lie at one place of a pack.
+    // Tied tensors lie at one place of a pack, in the checkpoint's order: sorting by shards keeps it.
     private static ImmutableArray<ManifestPack> PacksOf(List<ReceiptPack> packs, PlannedTensors tensors)
     {
-        var tensorsOf = packs is [] ? null : tensors.Tensors.ToLookup(tensor => tensor.Shard);
-        var listed = ImmutableArray.CreateBuilder<ManifestPack>(packs.Count);
-        foreach (var (digest, (first, count)) in packs)
+        if (packs is [])
         {
-            var (packed, bytes) = (ImmutableArray.CreateBuilder<PackedTensor>(count), 0L);
-            foreach (var shard in Enumerable.Range(first, count))
-            {
-                packed.AddRange(tensorsOf![shard].Select(tensor => new PackedTensor(tensor.Name, bytes)));
-                var any = tensorsOf[shard].First();
-                bytes += any.Shape.ByteCount(any.DType);
-            }
-
-            listed.Add(new(digest, bytes, packed.DrainToImmutable()));
+            return default;
         }
 
-        return packs is [] ? default : listed.MoveToImmutable();
+        PlannedTensor[] byShard = [.. tensors.Tensors.OrderBy(tensor => tensor.Shard)];
+        var (listed, next) = (ImmutableArray.CreateBuilder<ManifestPack>(packs.Count), 0);
+        foreach (var (digest, (first, count)) in packs)
+        {
+            var (packed, shard, offset, end) = (ImmutableArray.CreateBuilder<PackedTensor>(count), -1, 0L, 0L);
+            for (; next < byShard.Length && byShard[next].Shard < first + count; next++)
+            {
+                var tensor = byShard[next];
+                if (tensor.Shard < first)
+                {
+                    continue;
+                }
+
+                if (tensor.Shard != shard)
+                {
+                    (shard, offset, end) = (tensor.Shard, end, end + tensor.Shape.ByteCount(tensor.DType));
+                }
+
+                packed.Add(new(tensor.Name, offset));
+            }
+
+            listed.Add(new(digest, end, packed.DrainToImmutable()));
+        }
+
+        return listed.MoveToImmutable();
     }
 
     /// <summary>Publishes a manifest and moves <c>latest</c> to it, unless a newer upload is there already.</summary>
+    /// <param name="manifest">The manifest.</param>
+    /// <param name="files">The upload's files.</param>
+    /// <param name="confirm">Asked last before the tag is moved; an exception leaves it where it is.</param>
+    /// <param name="cancellationToken">Ends it.</param>
     /// <returns>The manifest's reference.</returns>
     /// <exception cref="SourceChangedException">The upload was overwritten; nothing but the unnamed manifest was written.</exception>
     public async Task<CheckpointReference> PublishAsync(
-        ShardManifest manifest, ImmutableArray<ICheckpointSource> files, CancellationToken cancellationToken)
+        ShardManifest manifest, ImmutableArray<ICheckpointSource> files, Func<CancellationToken, ValueTask> confirm, CancellationToken cancellationToken)
     {
         ArgumentNullException.ThrowIfNull(manifest);
 
         // Published last: whoever can read the manifest can read all its shards.
         var digest = await ManifestWriter.WriteAsync(shards, manifest, cancellationToken).ConfigureAwait(false);
-        await MoveLatestAsync(manifest.Name, digest, files, cancellationToken).ConfigureAwait(false);
+        await MoveLatestAsync(manifest.Name, digest, files, confirm, cancellationToken).ConfigureAwait(false);
         return CheckpointReference.ForDigest(manifest.Name, digest);
     }
 
     // Two uploads of one path may be of the same second, the clock's resolution: only the source itself tells which is the newer. It is asked after
     // the tag was read and before it is replaced, so that a newer upload either is seen here, or finds the tag changed under it and looks again.
-    private async Task MoveLatestAsync(string name, Digest digest, ImmutableArray<ICheckpointSource> files, CancellationToken cancellationToken)
+    private async Task MoveLatestAsync(
+        string name, Digest digest, ImmutableArray<ICheckpointSource> files, Func<CancellationToken, ValueTask> confirm, CancellationToken cancellationToken)
     {
         var options = new TagMoveOptions
         {
@@ -89,6 +108,8 @@ internal sealed class CheckpointCommit(IShardStore shards, CheckpointTags tags)
                 {
                     await file.EnsureUnchangedAsync(token).ConfigureAwait(false);
                 }
+
+                await confirm(token).ConfigureAwait(false);
             },
         };
         await tags.MoveAsync(CheckpointReference.ForTag(name, ShardTag.Latest), digest, options, cancellationToken).ConfigureAwait(false);

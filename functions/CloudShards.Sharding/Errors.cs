@@ -7,7 +7,10 @@ internal static class Errors
 {
     public static SourceChangedException SourceChanged(string path, Exception? inner = null) => new(
         $"The upload `{path}` was overwritten or deleted while it was being sharded. Nothing is lost: the newer upload is sharded by an event of its own.",
-        inner);
+        inner)
+    {
+        Path = path,
+    };
 
     public static FormatException NotAnUploadEvent(string reason, Exception? inner = null) => new(
         $"The message is not a CloudEvent `Microsoft.Storage.BlobCreated`: {reason}. "
@@ -26,6 +29,11 @@ internal static class Errors
     public static InvalidOperationException StatusVanished(string job) => new(
         $"The status of the job `{job}` was deleted while it was in work. The event will be tried again.");
 
+    public static JobEndedException JobEnded(JobStatus status) => new($"The job `{status.Job}` is {status.State} already: another worker has ended it.")
+    {
+        Status = status,
+    };
+
     public static FormatException NotABatchMessage(string reason, Exception? inner = null) => new(
         $"The message does not name a batch of a job: {reason}. Check that nothing but CloudShards puts messages on the queue `{StorageNames.Batches}`.", inner);
 
@@ -37,6 +45,10 @@ internal static class Errors
 
     public static InvalidDataException ReceiptMismatch(string job, int batch, int found, int expected) => new(
         $"The receipt of batch {batch} of the job `{job}` names {found} shards, the plan has {expected}. "
+        + "Another version of CloudShards may have written it: upload the file again.");
+
+    public static InvalidDataException ReceiptOutdated(string job, int batch) => new(
+        $"The receipt of batch {batch} of the job `{job}` names other shards than the upload has. "
         + "Another version of CloudShards may have written it: upload the file again.");
 
     public static JobError GaveUp(JobError? last) => last is null

@@ -23,6 +23,9 @@ param storageName string
 @description('Name of the topic.')
 param topicName string
 
+@description('Name of the queue of events.')
+param eventQueue string
+
 @description('Names of the poison queues.')
 param poisonQueues string[]
 
@@ -97,28 +100,69 @@ resource mail 'Microsoft.Insights/actionGroups@2023-01-01' = if (!empty(emails))
 
 var actionGroupIds = empty(emails) ? [] : [mail.id]
 
-// Logs arrive minutes late: each rule looks back twice as far as it runs apart, and is silent while its alert is open.
-resource poisonMessage 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
-  for queue in poisonQueues: {
-    name: 'alert-${queue}-${nameSuffix}'
+var poisonAlerts = map(poisonQueues, queue => {
+  topic: queue
+  displayName: 'Message in ${queue}'
+  description: 'A message failed five times and was moved to ${queue}. Its job ends as Failed.'
+  severity: 1
+  scope: workspace.id
+  windowSize: 'PT30M'
+  query: 'StorageQueueLogs | where AccountName == \'${account.name}\' and OperationName == \'PutMessage\' and Uri contains \'/${queue}/messages\''
+})
+
+var otherLogAlerts = [
+  {
+    topic: 'failed-job'
+    displayName: 'Checkpoint failed'
+    description: 'A checkpoint was refused, or given up on. Its status.json says why and what to do.'
+    severity: 2
+    scope: appInsights.id
+    windowSize: 'PT30M'
+    query: 'traces | where message startswith \'Gave up on \' or message contains \' is Failed: \''
+  }
+  {
+    topic: 'idle-app'
+    displayName: 'Events wait'
+    description: 'An event has been in the queue for an hour, and no execution since then took one: the app does not run, or cannot read the queue.'
+    severity: 1
+    scope: workspace.id
+    windowSize: 'P1D'
+    // What comes last, an event of an hour ago or an execution? A table that nothing was ever written to is left out.
+    query: 'union isfuzzy=true (StorageQueueLogs | where AccountName == \'${account.name}\' and OperationName == \'PutMessage\' and Uri contains \'/${eventQueue}/messages\' and TimeGenerated < ago(1h)), (AppRequests | where Name == \'CheckpointUploaded\') | summarize arg_max(TimeGenerated, Type) | where Type == \'StorageQueueLogs\''
+  }
+  {
+    topic: 'garbage'
+    displayName: 'Garbage is not collected'
+    description: 'The collection of shards that no manifest names failed. Nothing is lost, and what is garbage is kept and paid for.'
+    severity: 3
+    scope: workspace.id
+    windowSize: 'PT30M'
+    query: 'AppRequests | where Name == \'CollectGarbage\' and Success == false'
+  }
+]
+
+// Logs arrive minutes late: each rule looks back at least twice as far as it runs apart, and is silent while its alert is open.
+resource logAlert 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
+  for alert in concat(poisonAlerts, otherLogAlerts): {
+    name: 'alert-${alert.topic}-${nameSuffix}'
     location: location
     tags: tags
     kind: 'LogAlert'
     properties: {
-      displayName: 'Message in ${queue}'
-      description: 'A message failed five times and was moved to ${queue}. Its job ends as Failed.'
-      severity: 1
+      displayName: alert.displayName
+      description: alert.description
+      severity: alert.severity
       enabled: true
-      scopes: [workspace.id]
+      scopes: [alert.scope]
       evaluationFrequency: 'PT15M'
-      windowSize: 'PT30M'
+      windowSize: alert.windowSize
       autoMitigate: true
-      // The table exists only once something was logged.
+      // A table exists only once something was logged.
       skipQueryValidation: true
       criteria: {
         allOf: [
           {
-            query: 'StorageQueueLogs | where AccountName == \'${account.name}\' and OperationName == \'PutMessage\' and Uri contains \'/${queue}/messages\''
+            query: alert.query
             timeAggregation: 'Count'
             operator: 'GreaterThan'
             threshold: 0
@@ -132,107 +176,93 @@ resource poisonMessage 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
   }
 ]
 
-resource failedJob 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = {
-  name: 'alert-failed-job-${nameSuffix}'
-  location: location
-  tags: tags
-  kind: 'LogAlert'
-  properties: {
-    displayName: 'Checkpoint failed'
-    description: 'A checkpoint was refused, or given up on. Its status.json says why and what to do.'
-    severity: 2
-    enabled: true
-    scopes: [appInsights.id]
-    evaluationFrequency: 'PT15M'
-    windowSize: 'PT30M'
-    autoMitigate: true
-    skipQueryValidation: true
-    criteria: {
-      allOf: [
-        {
-          query: 'traces | where message startswith \'Gave up on \' or message contains \' is Failed\''
-          timeAggregation: 'Count'
-          operator: 'GreaterThan'
-          threshold: 0
-        }
-      ]
-    }
-    actions: {
-      actionGroups: actionGroupIds
-    }
-  }
-}
-
-resource deadLetter 'Microsoft.Insights/metricAlerts@2018-03-01' = {
-  name: 'alert-dead-letter-${nameSuffix}'
-  location: 'global'
-  tags: tags
-  properties: {
-    description: 'Event Grid could not deliver the event of an upload, which is therefore not sharded.'
+var metricAlerts = [
+  {
+    topic: 'dead-letter'
+    description: 'Event Grid could not deliver the event of an upload, which is therefore not sharded. The event is among the dead letters.'
     severity: 1
-    enabled: true
-    scopes: [topic.id]
-    evaluationFrequency: 'PT5M'
+    scope: topic.id
     windowSize: 'PT5M'
-    autoMitigate: true
-    criteria: {
-      'odata.type': 'Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria'
-      allOf: [
-        {
-          name: 'dead-lettered'
-          criterionType: 'StaticThresholdCriterion'
-          metricName: 'DeadLetteredCount'
-          timeAggregation: 'Total'
-          operator: 'GreaterThan'
-          threshold: 0
-          // The metric exists only once it was counted.
-          skipMetricValidation: true
-        }
-      ]
-    }
-    actions: [for id in actionGroupIds: { actionGroupId: id }]
+    metric: 'DeadLetteredCount'
+    threshold: 0
+    dimensions: []
   }
-}
-
-resource throttling 'Microsoft.Insights/metricAlerts@2018-03-01' = {
-  name: 'alert-throttling-${nameSuffix}'
-  location: 'global'
-  tags: tags
-  properties: {
+  {
+    topic: 'dropped-event'
+    description: 'Event Grid could neither deliver the event of an upload nor leave it among the dead letters: it is lost, and the upload is not sharded.'
+    severity: 0
+    scope: topic.id
+    windowSize: 'PT5M'
+    metric: 'DroppedEventCount'
+    threshold: 0
+    dimensions: []
+  }
+  {
+    // Dead letters are in the account of the queue, and are written by the identity that delivers: what ails one ails both, and an event is dropped hours later.
+    topic: 'failed-delivery'
+    description: 'Event Grid failed to deliver the event of an upload. It may try again; where it may not write to the account, it neither tries again nor leaves a dead letter.'
+    severity: 2
+    scope: topic.id
+    windowSize: 'PT15M'
+    metric: 'DeliveryAttemptFailCount'
+    threshold: 0
+    dimensions: []
+  }
+  {
+    topic: 'throttling'
     description: 'The account refuses requests since there are too many. Clients try again, and everything becomes slower.'
     severity: 3
-    enabled: true
-    scopes: [account.id]
-    evaluationFrequency: 'PT5M'
+    scope: account.id
     windowSize: 'PT15M'
-    autoMitigate: true
-    criteria: {
-      'odata.type': 'Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria'
-      allOf: [
-        {
-          name: 'throttled'
-          criterionType: 'StaticThresholdCriterion'
-          metricName: 'Transactions'
-          timeAggregation: 'Total'
-          operator: 'GreaterThan'
-          threshold: 100
-          dimensions: [
-            {
-              name: 'ResponseType'
-              operator: 'Include'
-              values: [
-                'ClientAccountBandwidthThrottlingError'
-                'ClientAccountRequestThrottlingError'
-                'ClientThrottlingError'
-                'ServerBusyError'
-                'SuccessWithThrottling'
-              ]
-            }
-          ]
-          skipMetricValidation: true
-        }
-      ]
-    }
-    actions: [for id in actionGroupIds: { actionGroupId: id }]
+    metric: 'Transactions'
+    threshold: 100
+    dimensions: [
+      {
+        name: 'ResponseType'
+        operator: 'Include'
+        values: [
+          'ClientAccountBandwidthThrottlingError'
+          'ClientAccountRequestThrottlingError'
+          'ClientThrottlingError'
+          'ServerBusyError'
+          'SuccessWithThrottling'
+        ]
+      }
+    ]
   }
-}
+]
+
+// One each, for the criteria of an alert must all be met.
+resource metricAlert 'Microsoft.Insights/metricAlerts@2018-03-01' = [
+  for alert in metricAlerts: {
+    name: 'alert-${alert.topic}-${nameSuffix}'
+    location: 'global'
+    tags: tags
+    properties: {
+      description: alert.description
+      severity: alert.severity
+      enabled: true
+      scopes: [alert.scope]
+      evaluationFrequency: 'PT5M'
+      windowSize: alert.windowSize
+      autoMitigate: true
+      criteria: {
+        'odata.type': 'Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria'
+        allOf: [
+          {
+            name: alert.topic
+            criterionType: 'StaticThresholdCriterion'
+            metricName: alert.metric
+            timeAggregation: 'Total'
+            operator: 'GreaterThan'
+            threshold: alert.threshold
+            dimensions: alert.dimensions
+            // A metric exists only once it was counted.
+            skipMetricValidation: true
+          }
+        ]
+      }
+      actions: [for id in actionGroupIds: { actionGroupId: id }]
+    }
+  }
+]

@@ -141,6 +141,9 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
       CheckpointStorage__credential: 'managedidentity'
       CheckpointStorage__queueServiceUri: dataStorage.properties.primaryEndpoints.queue
       GarbageSchedule: garbageSchedule
+      // The Functions host would keep five traces a second, and of the log what belongs to them.
+      OTEL_TRACES_SAMPLER: 'microsoft.fixed_percentage'
+      OTEL_TRACES_SAMPLER_ARG: '1.0'
       Sharding__GarbageGrace: '${garbageGraceDays}.00:00:00'
       // A quarter of the memory: the Functions host and the worker need their own, and a message at a time is worked on.
       Sharding__MemoryBudgetBytes: string(instanceMemoryMB * 1024 * 1024 / 4)

@@ -12,6 +12,8 @@ param location string
 param tags resourceTags
 
 @description('Addresses of the network, /22 or larger; the function app and the endpoints get a /24 each.')
+@minLength(9)
+@maxLength(18)
 param addressPrefix string
 
 @description('The accounts, and their services that get a private endpoint.')
@@ -59,6 +61,16 @@ resource endpointTraffic 'Microsoft.Network/networkSecurityGroups@2025-05-01' = 
   }
 }
 
+// Its default rules are what Flex Consumption needs: everything out, to storage, Entra ID, Azure Monitor and the app's own address, and nothing in from the internet.
+resource appTraffic 'Microsoft.Network/networkSecurityGroups@2025-05-01' = {
+  name: 'nsg-app-${nameSuffix}'
+  location: location
+  tags: tags
+  properties: {
+    securityRules: []
+  }
+}
+
 resource network 'Microsoft.Network/virtualNetworks@2025-05-01' = {
   name: 'vnet-${nameSuffix}'
   location: location
@@ -74,6 +86,9 @@ resource network 'Microsoft.Network/virtualNetworks@2025-05-01' = {
           addressPrefix: cidrSubnet(addressPrefix, 24, 0)
           // The worker reaches Entra ID and Azure Monitor through the internet; a NAT gateway or firewall may take over.
           defaultOutboundAccess: true
+          networkSecurityGroup: {
+            id: appTraffic.id
+          }
           delegations: [
             {
               name: 'flex-consumption'

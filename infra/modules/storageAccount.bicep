@@ -1,6 +1,6 @@
 metadata description = 'A storage account that knows no keys, its containers and its queues.'
 
-import { networkExposure, resourceTags } from '../types.bicep'
+import { ipv4Range, networkExposure, resourceTags } from '../types.bicep'
 
 @description('Name of the account.')
 @minLength(3)
@@ -21,7 +21,7 @@ param redundancy string
 param exposure networkExposure
 
 @description('IPv4 addresses and ranges that reach it where its exposure is trustedServices.')
-param allowedIpRanges string[] = []
+param allowedIpRanges ipv4Range[] = []
 
 @description('Names of its containers.')
 param containers string[]

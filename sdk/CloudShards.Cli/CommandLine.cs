@@ -13,14 +13,19 @@ internal static class CommandLine
     /// <param name="args">The arguments, without the program's name.</param>
     /// <param name="output">What was asked for.</param>
     /// <param name="error">Why it cannot be had.</param>
+    /// <param name="terminal">Where progress is drawn; null for nowhere.</param>
     /// <param name="cancellationToken">Ends it, as Ctrl+C does.</param>
     /// <returns>The process's exit code, one of <see cref="ExitCode"/>.</returns>
-    public static async Task<int> RunAsync(IReadOnlyList<string> args, TextWriter output, TextWriter error, CancellationToken cancellationToken)
+    public static async Task<int> RunAsync(
+        IReadOnlyList<string> args, TextWriter output, TextWriter error, TextWriter? terminal, CancellationToken cancellationToken)
     {
         // A RootCommand would be named as the assembly is.
-        var cloudshards = new Command("cloudshards", "Tells what is in model checkpoints.")
+        var cloudshards = new Command("cloudshards", "Tells what is in model checkpoints, and looks after those that are sharded.")
         {
             InspectCommand.Create(),
+            ListCommand.Create(),
+            VerifyCommand.Create(terminal),
+            TagCommand.Create(),
             new VersionOption(),
         };
         var help = new HelpOption();
@@ -47,10 +52,10 @@ internal static class ExitCode
     /// <summary>It was done.</summary>
     public const int Done = 0;
 
-    /// <summary>It could not be done: a wrong argument, nothing there, no permission, no connection.</summary>
+    /// <summary>It could not be done: a wrong argument, nothing there, no permission, no connection; or what was verified is damaged.</summary>
     public const int Failed = 1;
 
-    /// <summary>The file was read and refused.</summary>
+    /// <summary>The file, tag or manifest was read and refused.</summary>
     public const int Refused = 2;
 
     /// <summary>It was interrupted: 128 and the number of SIGINT, as shells have it.</summary>

@@ -15,7 +15,13 @@ internal sealed class HelpWithExamples(HelpAction help) : SynchronousCommandLine
           cloudshards inspect --digests model.pt                    with the SHA-256 of each tensor, for which the whole file is read
           cloudshards inspect "https://ACCOUNT.blob.core.windows.net/checkpoints/model.safetensors"
 
-        Exit codes: 0 done, 1 not found or not permitted, 2 the file is refused, 130 interrupted.
+        Of checkpoints that are sharded, with S=https://ACCOUNT.blob.core.windows.net/shards:
+          cloudshards list $S llama-3-8b:prod                       its tensors, from its manifest
+          cloudshards verify $S llama-3-8b:prod                     reads all of it and compares every SHA-256
+          cloudshards tag $S llama-3-8b:prod                        which version it is, since when and by what
+          cloudshards tag $S llama-3-8b:prod sha256:…               makes it another one, or again an earlier one
+
+        Exit codes: 0 done, 1 not found, not permitted or damaged, 2 the file is refused, 130 interrupted.
 
         """;
 

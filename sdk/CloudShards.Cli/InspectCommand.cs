@@ -1,5 +1,4 @@
 using System.CommandLine;
-using CloudShards.Formats;
 
 namespace CloudShards.Cli;
 
@@ -29,46 +28,28 @@ internal static class InspectCommand
                 Digests = parsed.GetValue(digests),
             };
             var streams = parsed.InvocationConfiguration;
-            return RunAsync(options, streams.Output, streams.Error, cancellationToken);
+            return CommandEnd.OfAsync(() => RunAsync(options, streams.Output, cancellationToken), streams, options.Json, cancellationToken);
         });
         return inspect;
     }
 
-    private static async Task<int> RunAsync(InspectOptions options, TextWriter output, TextWriter error, CancellationToken cancellationToken)
+    private static async Task<int> RunAsync(InspectOptions options, TextWriter output, CancellationToken cancellationToken)
     {
-        try
-        {
-            using var location = await CheckpointLocation.FindAsync(options.Target, cancellationToken);
-            var inspection = await InspectionReader.ReadAsync(location, options, cancellationToken);
-            if (options.Json)
-            {
-                InspectionJson.Write(inspection, output);
-            }
-            else
-            {
-                InspectionText.Write(inspection, output);
-            }
+        using var location = await CheckpointLocation.FindAsync(options.Target, cancellationToken);
+        Write(await InspectionReader.ReadAsync(location, options, cancellationToken), options.Json, output);
+        return ExitCode.Done;
+    }
 
-            return ExitCode.Done;
-        }
-        catch (CheckpointFormatException refusal)
+    /// <summary>Writes an inspection as text or JSON.</summary>
+    public static void Write(Inspection inspection, bool isJson, TextWriter output)
+    {
+        if (isJson)
         {
-            if (options.Json)
-            {
-                InspectionJson.WriteRefusal(refusal, output);
-            }
-
-            await error.WriteLineAsync(InspectionText.Refusal(refusal));
-            return ExitCode.Refused;
+            InspectionJson.Write(inspection, output);
         }
-        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        else
         {
-            return ExitCode.Interrupted;
-        }
-        catch (Exception e) when (Errors.Explain(e) is { } explanation)
-        {
-            await error.WriteLineAsync($"error: {Printable.Line(explanation)}");
-            return ExitCode.Failed;
+            InspectionText.Write(inspection, output);
         }
     }
 }

@@ -34,6 +34,6 @@ internal sealed record Inspection
     /// <summary>Names of what is no tensor, and its JSON.</summary>
     public IEnumerable<JsonProperty> Values => Description.Values.EnumerateObject();
 
-    /// <summary>As in <c>safetensors</c>; of a set <see cref="SetFormat"/>.</summary>
-    public string Format => IsSet ? SetFormat : Description.Format.Name();
+    /// <summary>As in <c>safetensors</c>; of a set <see cref="SetFormat"/>, of a sharded checkpoint its manifest's schema.</summary>
+    public string Format { get => field ?? (IsSet ? SetFormat : Description.Format.Name()); init; }
 }

@@ -17,8 +17,8 @@ internal static class InspectionText
     /// <summary>Writes an inspection.</summary>
     public static void Write(Inspection inspection, TextWriter output)
     {
-        var files = inspection.IsSet ? $" of {Count(inspection.Files, $"{inspection.Description.Format.Name()} file")}" : "";
-        output.WriteLine($"{Printable.Line(inspection.Name)}: {inspection.Format}{files}, {Bytes(inspection.FileBytes)}");
+        var files = inspection.IsSet ? $" of {Amounts.Count(inspection.Files, $"{inspection.Description.Format.Name()} file")}" : "";
+        output.WriteLine($"{Printable.Line(inspection.Name)}: {inspection.Format}{files}, {Amounts.Bytes(inspection.FileBytes)}");
         output.WriteLine();
         var shared = TiedTensors.Of(inspection.Tensors);
         WriteTree(inspection, shared, output);
@@ -44,7 +44,7 @@ internal static class InspectionText
         var labels = Math.Min(MaxLabelWidth, tree.Rows().Where(row => row.Tensor is not null).Max(row => (2 * row.Depth) + row.Label.Length));
         var dtypes = inspection.Tensors.Max(tensor => tensor.DType.Name().Length);
         var shapes = Math.Min(MaxShapeWidth, inspection.Tensors.Max(tensor => tensor.Shape.ToString().Length));
-        var sizes = inspection.Tensors.Max(tensor => Bytes(tensor.Bytes).Length);
+        var sizes = inspection.Tensors.Max(tensor => Amounts.Bytes(tensor.Bytes).Length);
         var line = new StringBuilder();
         foreach (var row in tree.Rows())
         {
@@ -53,12 +53,12 @@ internal static class InspectionText
             {
                 var tensor = inspection.Tensors[i];
                 line.Append(' ', Math.Max(0, labels - line.Length)).Append("  ").Append(tensor.DType.Name().PadRight(dtypes));
-                line.Append("  ").Append(tensor.Shape.ToString().PadRight(shapes)).Append("  ").Append(Bytes(tensor.Bytes).PadLeft(sizes));
+                line.Append("  ").Append(tensor.Shape.ToString().PadRight(shapes)).Append("  ").Append(Amounts.Bytes(tensor.Bytes).PadLeft(sizes));
                 line.Append(inspection.Digests.IsDefault ? "" : $"  {inspection.Digests[i]}").Append(SharingText(i, inspection.Tensors, shared));
             }
             else
             {
-                line.Append(CultureInfo.InvariantCulture, $"  ({Count(row.Tensors, "tensor")}, {Bytes(row.Bytes)})");
+                line.Append(CultureInfo.InvariantCulture, $"  ({Amounts.Count(row.Tensors, "tensor")}, {Amounts.Bytes(row.Bytes)})");
             }
 
             output.WriteLine(line);
@@ -123,7 +123,7 @@ internal static class InspectionText
             bytes += tensor.Bytes;
         }
 
-        return $"{Count(count, "tensor")}, {Count(elements, "element")}, {Bytes(bytes)}{Rounded(bytes)}";
+        return $"{Amounts.Count(count, "tensor")}, {Amounts.Count(elements, "element")}, {Amounts.BytesAndRounded(bytes)}";
     }
 
     private static string ValueText(JsonElement value) => value.ValueKind == JsonValueKind.String
@@ -131,20 +131,4 @@ internal static class InspectionText
         : Printable.Line(Cut(value.GetRawText()));
 
     private static string Cut(string text) => text.Length <= MaxValueLength ? text : $"{text.AsSpan(0, MaxValueLength)}…";
-
-    private static string Count(Int128 count, string noun) => string.Create(CultureInfo.InvariantCulture, $"{count:N0} {noun}{(count == 1 ? "" : "s")}");
-
-    private static string Bytes(Int128 bytes) => string.Create(CultureInfo.InvariantCulture, $"{bytes:N0} B");
-
-    private static string Rounded(Int128 bytes)
-    {
-        var (size, unit) = ((double)bytes, 0);
-        string[] units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-        for (; size >= 1024 && unit < units.Length - 1; unit++)
-        {
-            size /= 1024;
-        }
-
-        return unit == 0 ? "" : string.Create(CultureInfo.InvariantCulture, $" ({size:N1} {units[unit]})");
-    }
 }

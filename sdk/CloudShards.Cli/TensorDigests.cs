@@ -71,7 +71,8 @@ internal static class TensorDigests
             return await HashAsync(range.Length, (offset, block, token) => source.ReadAsync(range.Offset + offset, block, token), cancellationToken);
         }
 
-        using var view = new ViewReader(source, tensor);
+        using var block = MemoryPool<byte>.Shared.Rent(ShardingOptions.ViewBlockBytes);
+        using var view = new ViewReader(source, tensor, block.Memory[..ShardingOptions.ViewBlockBytes]);
         return await HashAsync(tensor.Bytes, view.ReadAsync, cancellationToken);
     }
 

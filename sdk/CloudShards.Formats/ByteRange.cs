@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+
 namespace CloudShards.Formats;
 
 /// <summary>A run of bytes in a file or blob.</summary>
@@ -10,6 +12,15 @@ public readonly record struct ByteRange(long Offset, long Length)
 
     /// <summary>Both bounds in file order, as in <c>4096..8192</c>.</summary>
     public override string ToString() => $"{Offset}..{End}";
+
+    /// <inheritdoc/>
+    public override int GetHashCode()
+    {
+        // All bits count: those of a long's own hash code cancel each other out.
+        var hash = new HashCode();
+        hash.AddBytes(MemoryMarshal.AsBytes<long>([Offset, Length]));
+        return hash.ToHashCode();
+    }
 
     internal bool LiesWithin(long fileLength) => Offset >= 0 && Length >= 0 && Offset <= fileLength && Length <= fileLength - Offset;
 }

@@ -170,6 +170,11 @@ internal static class Errors
     public static CheckpointFormatException ZipDuplicate(string entry, long offset) => new(
         CheckpointError.Malformed, $"The zip has two entries named `{entry}`, and readers disagree which one counts. {SaveAgain}.", offset);
 
+    public static CheckpointFormatException ZipTwins(string entry, string other, long offset) => new(
+        CheckpointError.Malformed,
+        $"The zip's entries `{other}` and `{entry}` differ by case alone, and PyTorch does not tell them apart. {SaveAgain}.",
+        offset);
+
     public static CheckpointFormatException ZipEntryTooLong(string entry, long headerOffset, long bytes, long limit) => new(
         CheckpointError.Malformed,
         $"The zip's entry `{entry}` at byte {headerOffset} with {bytes:N0} bytes does not end before byte {limit}, where something else begins. {SaveAgain}.",
@@ -186,6 +191,18 @@ internal static class Errors
 
     public static CheckpointFormatException NoPickle(string prefix) => new(
         CheckpointError.NotACheckpoint, $"The zip has no `{prefix}data.pkl`, so it is not one that `torch.save` wrote. Upload the checkpoint itself.");
+
+    public static CheckpointFormatException OtherZip(IReadOnlyCollection<string> entries)
+    {
+        var kind = entries.All(entry => entry.EndsWith(".npy", StringComparison.OrdinalIgnoreCase))
+            ? "NumPy arrays (`.npz`); convert them to safetensors"
+            : "other files; unpack it and upload the checkpoint inside";
+        return new(
+            CheckpointError.NotACheckpoint,
+            $"The file is a zip archive of {kind}: it has no `data.pkl`, which `torch.save` writes, but `{entries.First()}`"
+            + (entries.Count > 1 ? $" and {entries.Count - 1:N0} more." : "."),
+            0);
+    }
 
     public static CheckpointFormatException UnknownByteOrder(long offset) => new(
         CheckpointError.Malformed, $"The zip's record `byteorder` is neither `little` nor `big`. {SaveAgain}.", offset);
@@ -209,6 +226,18 @@ internal static class Errors
         + $"overlapping views repeat them. Save clones of them, or raise `CheckpointLimits.{nameof(CheckpointLimits.MaxExpansion)}`.",
         tensor: tensor);
 
+    public static CheckpointFormatException GathersTooMuch(string tensor, Int128 bytes, long fileLength, int limit) => new(
+        CheckpointError.LimitExceeded,
+        $"To gather the views up to `{tensor}` takes reads of {bytes:N0} bytes, more than {limit} times the file's {fileLength:N0}. Save contiguous clones of "
+        + $"them, or raise `CheckpointLimits.{nameof(CheckpointLimits.MaxGatherPasses)}`.",
+        tensor: tensor);
+
+    public static CheckpointFormatException BadQuantisation(string reason, long offset) => new(
+        CheckpointError.BadTensor, $"A quantised tensor makes no sense: {reason}. {SaveAgain}.", offset);
+
+    public static CheckpointFormatException BadSparse(string layout, string reason, long offset) => new(
+        CheckpointError.BadTensor, $"A tensor of the layout {layout} makes no sense: {reason}. {SaveAgain}.", offset);
+
     public static CheckpointFormatException PickleTruncated(long offset) => new(
         CheckpointError.Truncated, $"The pickle ends in the middle of an instruction. {SaveAgain}.", offset);
 
@@ -218,9 +247,14 @@ internal static class Errors
     public static CheckpointFormatException UnknownOpcode(byte opcode, long offset) => new(
         CheckpointError.Malformed, $"The pickle has the instruction 0x{opcode:x2}, which no protocol knows. {SaveAgain}.", offset);
 
+    public static CheckpointFormatException OldOpcode(PickleOpcode opcode, long offset) => new(
+        CheckpointError.Unsupported,
+        $"The pickle has the instruction {Name(opcode)} of protocol 0, which is not supported. {SaveAgain} with protocol 2 or later.",
+        offset);
+
     public static CheckpointFormatException ForbiddenOpcode(PickleOpcode opcode, long offset) => new(
         CheckpointError.Forbidden,
-        $"The pickle has the instruction {opcode.ToString().ToUpperInvariant()}, which `torch.save` never writes. Do not load this file anywhere; ask who made it.",
+        $"The pickle has the instruction {Name(opcode)}, which `torch.save` never writes. Do not load this file anywhere; ask who made it.",
         offset);
 
     public static CheckpointFormatException ForbiddenGlobal(string name, long offset) => new(
@@ -284,8 +318,8 @@ internal static class Errors
         CheckpointError.Unsupported,
         $"The checkpoint says that a big-endian machine wrote it, in the format of before PyTorch 1.6, whose readers ignore that. {SaveAgain} by a newer version.");
 
-    public static CheckpointFormatException StorageOfTwoKinds(string tensor, string key) => new(
-        CheckpointError.BadTensor, $"The tensor `{tensor}` views the storage `{key}` in another dtype or length than tensors before it. {SaveAgain}.", tensor: tensor);
+    public static CheckpointFormatException StorageOfTwoKinds(string key, long offset) => new(
+        CheckpointError.BadTensor, $"The pickle has the storage `{key}` in another dtype or length than before. {SaveAgain}.", offset);
 
     public static CheckpointFormatException UnknownStorageKey(string key, long offset) => new(
         CheckpointError.Malformed, $"The file has a storage `{key}` that no tensor uses. {SaveAgain}.", offset);
@@ -320,4 +354,11 @@ internal static class Errors
     public static CheckpointFormatException UnsupportedKey(string path) => new(
         CheckpointError.BadName,
         $"A dictionary at `{path}` has a key that is neither text nor a number, so its items have no names. {SaveAgain} with text keys.");
+
+    private static string Name(PickleOpcode opcode) => opcode switch
+    {
+        PickleOpcode.NextBuffer => "NEXT_BUFFER",
+        PickleOpcode.ReadOnlyBuffer => "READONLY_BUFFER",
+        _ => opcode.ToString().ToUpperInvariant(),
+    };
 }

@@ -20,10 +20,11 @@ internal static class FileSignature
         ([0xfd, (byte)'7', (byte)'z', (byte)'X', (byte)'Z', 0], "an xz archive; unpack it and upload the checkpoint inside"),
         ([0x28, 0xb5, 0x2f, 0xfd], "a zstd archive; unpack it and upload the checkpoint inside"),
         ([(byte)'7', (byte)'z', 0xbc, 0xaf], "a 7z archive; unpack it and upload the checkpoint inside"),
+        ("Rar!\x1a\a"u8.ToArray(), "a RAR archive; unpack it and upload the checkpoint inside"),
+        ([(byte)'P', (byte)'K', 5, 6], "an empty zip archive; upload the checkpoint itself"),
         ("GGUF"u8.ToArray(), "a GGUF file; upload the safetensors or PyTorch checkpoint that it was made from"),
         ([0x89, (byte)'H', (byte)'D', (byte)'F'], "an HDF5 (Keras) file; convert it to safetensors"),
         ([0x93, (byte)'N', (byte)'U', (byte)'M', (byte)'P', (byte)'Y'], "a NumPy array; convert it to safetensors"),
-        ("<"u8.ToArray(), "HTML or XML, often an error page saved in place of a download; download the file again"),
     ];
 
     private static readonly byte[] ZipEntry = [(byte)'P', (byte)'K', 3, 4];
@@ -40,14 +41,19 @@ internal static class FileSignature
             : IsTorchLegacy(head) ? CheckpointFormat.TorchLegacy
             : LooksLikeSafetensors(head) ? CheckpointFormat.Safetensors
             : head.Length >= TarMagicOffset + 5 && head[TarMagicOffset..].StartsWith("ustar"u8) ? CheckpointFormat.TorchTar
-            : Stranger(head) is not null || head[0] is 0x80 or (byte)'{' ? throw Unrecognised(head, fileLength)
+            : Stranger(head) is not null ? throw Unrecognised(head, fileLength)
             : CheckpointFormat.TorchSharp;
     }
 
-    /// <summary>The refusal of a file that is of no known format.</summary>
+    /// <summary>
+    /// The refusal of a file that is of no known format. What is told by a byte or two is told only here: TorchSharp's files begin with their number of
+    /// tensors, which may be 60 (<c>&lt;</c>), 123 (<c>{</c>) or 128 (0x80).
+    /// </summary>
     public static CheckpointFormatException Unrecognised(ReadOnlySpan<byte> head, long fileLength) => Errors.NotACheckpoint(
         head[0] == 0x80 ? "a bare pickle, not something that `torch.save` wrote"
         : Stranger(head) ?? (head[0] == '{' ? "JSON"
+            : head[0] == '<' ? "HTML or XML, often an error page saved in place of a download; download the file again"
+            : head.StartsWith((ReadOnlySpan<byte>)[0xff, 0xfe]) || head.StartsWith((ReadOnlySpan<byte>)[0xfe, 0xff]) ? "text in UTF-16"
             : IsOnnx(head) ? "an ONNX model; upload the checkpoint that it was exported from"
             : IsText(head) ? "text" : null),
         fileLength);

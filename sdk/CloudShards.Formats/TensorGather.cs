@@ -7,9 +7,9 @@ namespace CloudShards.Formats;
 /// little-endian bytes, window by window and block by block, so that neither the tensor nor its storage need ever be in memory whole.
 /// </summary>
 /// <example>
-/// A window of the tensor is complete once every block of <see cref="SourceOf"/> was gathered into it and it was finished:
+/// A window of the tensor is complete once every block of <see cref="BlocksOf"/> was gathered into it and it was finished:
 /// <code>
-/// foreach (var block in blocks of gather.SourceOf(first, count))
+/// foreach (var block in gather.BlocksOf(first, count, maxBlockBytes))
 /// {
 ///     gather.Gather(first, window, block.Offset, bytes of block);
 /// }
@@ -19,6 +19,15 @@ namespace CloudShards.Formats;
 /// </example>
 public sealed class TensorGather
 {
+    /// <summary>Bytes of the windows that <see cref="CheckpointLimits.MaxGatherPasses"/> is counted by: 16 MiB.</summary>
+    public const int WindowBytes = 16 << 20;
+
+    /// <summary>Elements of a window that lie further apart than this, 256 KiB, are read one by one.</summary>
+    public const int MaxGap = 256 << 10;
+
+    // Of more elements the places are not listed: the window's whole run is read.
+    private const int MaxScattered = 64 << 10;
+
     private readonly TensorInfo _tensor;
     private readonly ImmutableArray<long> _strides;
     private readonly long[] _innerCount;
@@ -79,6 +88,45 @@ public sealed class TensorGather
         }
 
         return new(_tensor.Layout.Extent.Offset + (start * ElementBytes), (extent + 1) * ElementBytes);
+    }
+
+    /// <summary>The blocks of the file to gather a window from, in the order in which they lie: its whole run, or where its elements lie far apart, these.</summary>
+    /// <param name="first">The window's first element.</param>
+    /// <param name="count">The window's number of elements, at least one.</param>
+    /// <param name="maxBlockBytes">The most bytes of a block: whole elements.</param>
+    public IEnumerable<ByteRange> BlocksOf(long first, long count, int maxBlockBytes)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(maxBlockBytes, ElementBytes);
+        var run = SourceOf(first, count);
+        return IsScattered(run, count)
+            ? ByteRangeGroup.Coalesce([.. Enumerable.Range(0, (int)count).Select(i => SourceOf(first + i, 1))], MaxGap, maxBlockBytes).Select(group => group.Extent)
+            : Blocks(run, maxBlockBytes);
+    }
+
+    /// <summary>What gathering the tensor costs, in bytes to read, each read of <see cref="BlocksOf"/> counted as <see cref="MaxGap"/> where elements are scattered.</summary>
+    /// <param name="enough">Where it costs more, how much more is not counted.</param>
+    internal Int128 BytesToRead(Int128 enough)
+    {
+        Int128 bytes = 0;
+        var windowElements = WindowBytes / ElementBytes;
+        for (var first = 0L; first < _innerCount[0] && bytes <= enough; first += windowElements)
+        {
+            var count = Math.Min(windowElements, _innerCount[0] - first);
+            var run = SourceOf(first, count);
+            bytes += IsScattered(run, count) ? count * MaxGap : run.Length;
+        }
+
+        return bytes;
+    }
+
+    private static bool IsScattered(ByteRange run, long count) => count <= MaxScattered && run.Length > count * MaxGap;
+
+    private static IEnumerable<ByteRange> Blocks(ByteRange run, int maxBlockBytes)
+    {
+        for (var at = run.Offset; at < run.End; at += maxBlockBytes)
+        {
+            yield return new(at, Math.Min(maxBlockBytes, run.End - at));
+        }
     }
 
     /// <summary>Copies those of a window's elements that lie in a block of the file to their places.</summary>

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Runtime.InteropServices;
 using System.Text.Json.Serialization;
 
 namespace CloudShards.Formats;
@@ -79,14 +80,10 @@ public sealed record TensorLayout : IEquatable<TensorLayout>
     /// <inheritdoc/>
     public override int GetHashCode()
     {
-        // Strides count: a file may hold a million layouts that differ in them alone.
+        // A file may hold a million layouts that differ in any of this. All bits count: those of a long's own hash code cancel each other out.
         var hash = new HashCode();
-        hash.Add((Extent, ElementOffset, Transform));
-        foreach (var stride in Strides.IsDefault ? [] : Strides)
-        {
-            hash.Add(stride);
-        }
-
+        hash.AddBytes(MemoryMarshal.AsBytes<long>([Extent.Offset, Extent.Length, ElementOffset, (long)Transform]));
+        hash.AddBytes(MemoryMarshal.AsBytes(Strides.AsSpan()));
         return hash.ToHashCode();
     }
 }

@@ -1,6 +1,7 @@
 using System.Collections;
 using System.Collections.Immutable;
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using System.Text.Json.Serialization;
 
 namespace CloudShards.Formats;
@@ -56,11 +57,9 @@ public readonly struct TensorShape : IEquatable<TensorShape>, IReadOnlyList<long
     /// <inheritdoc/>
     public override int GetHashCode()
     {
+        // All bits count: those of a long's own hash code cancel each other out.
         var hash = new HashCode();
-        foreach (var size in Sizes)
-        {
-            hash.Add(size);
-        }
+        hash.AddBytes(MemoryMarshal.AsBytes(Sizes.AsSpan()));
 
         return hash.ToHashCode();
     }

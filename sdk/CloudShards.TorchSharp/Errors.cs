@@ -7,7 +7,7 @@ namespace CloudShards;
 /// <summary>The words of every refusal in this project: what was found where, what was expected, what to do.</summary>
 internal static class Errors
 {
-    // An exception's message is read by people; its lists are complete.
+    // A message is read by people; the exception's properties have every name.
     private const int NamesInMessage = 20;
 
     public const string OnMetaDevice = "it is on the meta device and has no memory; create the module on the CPU";
@@ -31,9 +31,12 @@ internal static class Errors
         string?[] sentences =
         [
             $"The checkpoint `{checkpoint}` does not fit the module, and nothing of the module was changed.",
-            Sentence("The checkpoint lacks", [.. missing.Select(name => $"`{name}`")]),
-            Sentence("The module lacks", [.. unexpected.Select(name => $"`{name}`")]),
-            Sentence("Both have, but differently,", [.. mismatched.Select(mismatch => $"`{mismatch.Name}` ({mismatch.Reason})")]),
+            Sentence("The checkpoint lacks", nameof(StateDictMismatchException.Missing), [.. missing.Select(name => $"`{name}`")]),
+            Sentence("The module lacks", nameof(StateDictMismatchException.Unexpected), [.. unexpected.Select(name => $"`{name}`")]),
+            Sentence(
+                "Both have, but differently,",
+                nameof(StateDictMismatchException.Mismatched),
+                [.. mismatched.Select(mismatch => $"`{mismatch.Name}` ({mismatch.Reason})")]),
             "Load it into the module that it was saved from, or see `ModuleLoadOptions`.",
         ];
         return new(string.Join(' ', sentences.Where(sentence => sentence is not null)), missing, unexpected, mismatched);
@@ -46,10 +49,10 @@ internal static class Errors
     public static NotSupportedException NotSaved(string name, string reason) => new(
         $"The module's tensor `{name}` cannot be saved: {reason}. Nothing was saved.");
 
-    private static string? Sentence(string beginning, ImmutableArray<string> items) => items.Length switch
+    private static string? Sentence(string beginning, string property, ImmutableArray<string> items) => items.Length switch
     {
         0 => null,
         <= NamesInMessage => $"{beginning} {string.Join(", ", items)}.",
-        _ => $"{beginning} {string.Join(", ", items.Take(NamesInMessage))} and {items.Length - NamesInMessage:N0} more.",
+        _ => $"{beginning} {string.Join(", ", items.Take(NamesInMessage))} and {items.Length - NamesInMessage:N0} more (`{property}` has all).",
     };
 }

@@ -43,11 +43,7 @@ internal sealed class LazyStateDict(ShardedCheckpoint checkpoint, string prefix)
         var tensor = empty(source.Shape.Sizes.AsSpan(), dtype: scalarType, device: CPU);
         try
         {
-            foreach (var (offset, window) in TensorMemory.Windows(tensor, checkpoint.WindowBytes()))
-            {
-                checkpoint.Read(source, offset, window.Span);
-            }
-
+            checkpoint.ReadInto(new InPlaceTarget(source, tensor));
             return tensor;
         }
         catch

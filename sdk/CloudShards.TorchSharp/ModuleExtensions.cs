@@ -8,22 +8,19 @@ namespace CloudShards;
 /// <summary>Loads TorchSharp modules from sharded checkpoints, and saves them as such.</summary>
 public static class ModuleExtensions
 {
-    // What tensors that cannot be read in place may take beside the module.
-    private const int StagingBytes = 64 << 20;
-
     // Small tensors wait for the service more than for anything else.
     private const int MaxWrites = 8;
 
     /// <summary>
     /// Reads a checkpoint into a module's parameters and persistent buffers, in place: each is written where it is, by verified ranged
     /// reads that run side by side. Beside the module it takes no memory but that of the requests, and at most 64 MiB (or one chunk, where
-    /// that is more) for tensors on other devices and for those that are not contiguous. Parameters that share their memory are read once,
-    /// and are there if the checkpoint has one of their names.
+    /// that is more) for tensors on other devices and for those that are not contiguous, which are copied to their places while others are
+    /// read. Parameters that share their memory are read once, and are there if the checkpoint has one of their names.
     /// </summary>
     /// <param name="module">The module. It must be neither used nor disposed of until the task has ended.</param>
     /// <param name="checkpoint">The checkpoint. By default it has the very tensors of the module.</param>
     /// <param name="options">What may differ, and which of the checkpoint's tensors are meant.</param>
-    /// <param name="progress">Is told of what has arrived.</param>
+    /// <param name="progress">Is told of what has arrived; no read waits for it.</param>
     /// <param name="cancellationToken">Ends the reads.</param>
     /// <returns>What was left alone; nothing, unless the options allow it.</returns>
     /// <exception cref="StateDictMismatchException">
@@ -57,7 +54,7 @@ public static class ModuleExtensions
     /// <param name="current">The module that was loaded before, and has not been changed since; it may be in use.</param>
     /// <param name="loaded">The manifest of the version that <paramref name="current"/> has.</param>
     /// <param name="options">What may differ, and which of the checkpoint's tensors are meant; as when <paramref name="current"/> was loaded.</param>
-    /// <param name="progress">Is told of what has arrived.</param>
+    /// <param name="progress">Is told of what has arrived; no read waits for it.</param>
     /// <param name="cancellationToken">Ends the reads.</param>
     /// <returns>What was read and what was kept.</returns>
     /// <exception cref="StateDictMismatchException">Names, dtypes or shapes differ. Nothing has been changed.</exception>
@@ -120,7 +117,7 @@ public static class ModuleExtensions
         var writer = new CheckpointWriter(store, name, options);
         // A bad tag is refused before hours of writing, not after.
         CheckpointReference.ForTag(name, tag);
-        // A write begins when it is enumerated; that is done in order and never at once, so the manifest has the order of the module.
+        // A write takes its place in the manifest when it is enumerated; that is done in order, so the manifest has the order of the module.
         var writes = SavedTensor.AllOf(module.state_dict()).Select(tensor => tensor.WriteAsync(writer, cancellationToken));
         var parallel = new ParallelOptions { MaxDegreeOfParallelism = MaxWrites, CancellationToken = cancellationToken };
         await Parallel.ForEachAsync(writes, parallel, static (write, _) => new(write)).ConfigureAwait(false);
@@ -138,46 +135,11 @@ public static class ModuleExtensions
             : throw Errors.StateDictMismatch(checkpoint.Reference.ToString(), missing, unexpected, plan.Mismatched);
     }
 
-    private static async Task LoadAsync(
-        ImmutableArray<PlannedTensor> tensors, ShardedCheckpoint checkpoint, IProgress<ShardProgress>? progress, CancellationToken cancellationToken)
-    {
-        var total = progress is null ? null : new LoadProgress(progress, tensors.Sum(tensor => tensor.Source.Bytes));
-        await LoadInPlaceAsync(tensors, checkpoint, total, cancellationToken).ConfigureAwait(false);
-        await LoadStagedAsync(tensors, checkpoint, total, cancellationToken).ConfigureAwait(false);
-    }
+    private static Task LoadAsync(
+        ImmutableArray<PlannedTensor> tensors, ShardedCheckpoint checkpoint, IProgress<ShardProgress>? progress, CancellationToken cancellationToken) =>
+        checkpoint.ReadIntoAsync([.. tensors.Select(TargetOf)], progress, cancellationToken);
 
-    private static Task LoadInPlaceAsync(
-        ImmutableArray<PlannedTensor> tensors, ShardedCheckpoint checkpoint, IProgress<ShardProgress>? progress, CancellationToken cancellationToken)
-    {
-        var reads =
-            from tensor in tensors
-            where TensorMemory.IsShardLike(tensor.Target)
-            from window in TensorMemory.Windows(tensor.Target, checkpoint.WindowBytes())
-            select new ShardRead(tensor.Source, window.Offset, window.Memory);
-        return checkpoint.ReadAllAsync(reads, progress, cancellationToken);
-    }
-
-    private static async Task LoadStagedAsync(
-        ImmutableArray<PlannedTensor> tensors, ShardedCheckpoint checkpoint, LoadProgress? progress, CancellationToken cancellationToken)
-    {
-        var staged = tensors.Where(tensor => !TensorMemory.IsShardLike(tensor.Target));
-        foreach (var batch in StagedRun.Batches(staged, checkpoint.Manifest.ChunkBytes, StagingBytes))
-        {
-            progress?.BeginNext();
-            var staging = batch.Select(run => run.Stage()).ToList();
-            try
-            {
-                var reads = batch.Zip(staging).SelectMany(pair => pair.First.ReadsInto(pair.Second, checkpoint.WindowBytes()));
-                await checkpoint.ReadAllAsync(reads, progress, cancellationToken).ConfigureAwait(false);
-                foreach (var (run, tensor) in batch.Zip(staging))
-                {
-                    run.Unload(tensor);
-                }
-            }
-            finally
-            {
-                staging.ForEach(tensor => tensor.Dispose());
-            }
-        }
-    }
+    private static ShardTarget TargetOf(PlannedTensor tensor) => TensorMemory.IsShardLike(tensor.Target)
+        ? new InPlaceTarget(tensor.Source, tensor.Target)
+        : new StagedTarget(tensor.Source, tensor.Target);
 }

@@ -12,9 +12,9 @@ public static class ShardedCheckpointExtensions
     /// <param name="checkpoint">The checkpoint.</param>
     /// <param name="prefix">What the names of the tensors wanted begin with and their keys do not, as in <c>encoder.</c>.</param>
     /// <returns>
-    /// The state dict. Its tensors are new, on the CPU, and the caller's to dispose of. The calling thread waits while one is read. A
-    /// tensor of a dtype that TorchSharp cannot hold (<c>F4</c>, <c>F6_E2M3</c>, <c>F6_E3M2</c>) throws <see cref="NotSupportedException"/>
-    /// when it is asked for.
+    /// The state dict. Its tensors are new, on the CPU, and the caller's to dispose of. The calling thread waits while one is read; a large
+    /// one is read by several threads. A tensor of a dtype that TorchSharp cannot hold (<c>F4</c>, <c>F6_E2M3</c>, <c>F6_E3M2</c>) throws
+    /// <see cref="NotSupportedException"/> when it is asked for.
     /// </returns>
     public static IReadOnlyDictionary<string, Tensor> AsStateDict(this ShardedCheckpoint checkpoint, string prefix = "")
     {
@@ -22,8 +22,4 @@ public static class ShardedCheckpointExtensions
         ArgumentNullException.ThrowIfNull(prefix);
         return new LazyStateDict(checkpoint, prefix);
     }
-
-    /// <summary>Bytes of the longest window of a tensor's memory that ends between chunks, so that every chunk is verified.</summary>
-    internal static int WindowBytes(this ShardedCheckpoint checkpoint) =>
-        int.MaxValue - (int.MaxValue % checkpoint.Manifest.ChunkBytes);
 }

@@ -13,7 +13,8 @@ internal sealed unsafe class TensorMemory : MemoryManager<byte>
     private readonly nint _start;
     private readonly int _length;
 
-    private TensorMemory(Tensor tensor, nint start, int length) => (_tensor, _start, _length) = (tensor, start, length);
+    /// <summary>The memory of so many bytes at an address, which are a tensor's own.</summary>
+    public TensorMemory(Tensor tensor, nint start, int length) => (_tensor, _start, _length) = (tensor, start, length);
 
     /// <summary>Whether a tensor's memory holds what its shard does: on the CPU, row-major, no negation or conjugation pending.</summary>
     public static bool IsShardLike(Tensor tensor) =>
@@ -39,18 +40,6 @@ internal sealed unsafe class TensorMemory : MemoryManager<byte>
     /// <summary>Some of the bytes of a <see cref="IsShardLike">shard-like</see> tensor.</summary>
     public static Memory<byte> Slice(Tensor tensor, long offset, int length) =>
         length == 0 ? default : new TensorMemory(tensor, (nint)(Address(tensor) + offset), length).Memory;
-
-    /// <summary>
-    /// All bytes of a <see cref="IsShardLike">shard-like</see> tensor, in windows of <paramref name="windowBytes"/>, the last one shorter.
-    /// </summary>
-    public static IEnumerable<(long Offset, Memory<byte> Memory)> Windows(Tensor tensor, int windowBytes)
-    {
-        var bytes = Bytes(tensor);
-        for (long offset = 0; offset < bytes; offset += windowBytes)
-        {
-            yield return (offset, Slice(tensor, offset, (int)Math.Min(windowBytes, bytes - offset)));
-        }
-    }
 
     /// <inheritdoc/>
     public override Span<byte> GetSpan() => new((void*)_start, _length);

@@ -23,13 +23,21 @@ internal static class Errors
         $"The server's answer for the bytes {range} of `{blob}` ended after {received:N0} bytes. Try again; if it stays so, read without the "
         + "proxy or emulator in between.");
 
+    public static IOException AnswerBroke(string blob, ByteRange rest, int breaks, Exception inner) => new(
+        $"The server's answers for `{blob}` broke off {breaks} times, last one for the bytes {rest}. Check the network between this program and "
+        + "the blob service, then read again; where the network is slow, raise `BlobClientOptions.Retry.NetworkTimeout`.", inner);
+
+    public static IOException NoAnswer(string blob, ByteRange range, Exception inner) => new(
+        $"The server did not answer requests for the bytes {range} of `{blob}`. Check its address and the network, then read again.", inner);
+
     public static InvalidDataException BodyTooLong(string blob, ByteRange range) => new(
         $"The server's answer for the bytes {range} of `{blob}` has more bytes than were asked for. Whatever stands between this program and "
         + "the blob service (a proxy, an emulator) does not answer ranges as it must; read without it.");
 
     public static InvalidDataException DocumentTooLong(string blob, int maxBytes) => new(
-        $"`{blob}` has more than the {maxBytes:N0} bytes that a document of its kind may have. If it is a manifest that is trusted, raise "
-        + $"`{nameof(CheckpointLimits)}.{nameof(CheckpointLimits.MaxManifestBytes)}`.");
+        $"`{blob}` has more than the {maxBytes:N0} bytes that a document of its kind may have. " + (IsManifest(blob)
+            ? $"If the checkpoint is trusted, raise `{nameof(CheckpointLimits)}.{nameof(CheckpointLimits.MaxManifestBytes)}`."
+            : "It is not CloudShards that wrote it: delete it, and do again what it should tell of (move the tag, upload the checkpoint)."));
 
     public static IOException CacheLockHeld(string path) => new(
         $"Another process did not let go of `{path}` for two seconds. Was it stopped? Nothing is cached for the next minute; end it, or give "
@@ -47,6 +55,10 @@ internal static class Errors
     public static ArgumentException NotAFileName(string name, string segment) => new(
         $"`{name}` cannot be a path below the store's folder: its segment `{segment}` is empty, reserved or has a character that file names "
         + "here may not have.", nameof(name));
+
+    public static CheckpointNotFoundException NoSuchContainer(CheckpointReference asked, IShardStore store, Exception inner) => new(
+        $"There is no `{asked}`: the container{(store is BlobShardStore { Container: var name } ? $" `{name}`" : "")} does not exist. Check its "
+        + "name and the account; the deployment, the local host or `az storage container create` creates it.", asked, inner);
 
     public static CheckpointNotFoundException NoSuchTag(CheckpointReference asked) => new(
         $"There is no `{asked}`: the checkpoint `{asked.Name}` does not exist, was not published yet, or has no tag `{asked.Tag}`. Check the "
@@ -85,7 +97,16 @@ internal static class Errors
         $"{length:N0} bytes from byte {offset:N0} on do not lie in the tensor `{tensor.Name}`, or the part of it, which has {bytes:N0}.");
 
     public static ArgumentException DestinationLength(string tensor, long expected, long found, string parameter) => new(
-        $"The destination for `{tensor}` has {found:N0} bytes, expected {expected:N0}.", parameter);
+        expected <= int.MaxValue
+            ? $"The destination for `{tensor}` has {found:N0} bytes, expected {expected:N0}."
+            : $"`{tensor}` has {expected:N0} bytes, more than one piece of memory can have. Read it by "
+                + $"`{nameof(ShardedCheckpoint)}.{nameof(ShardedCheckpoint.ReadAllAsync)}`, in runs of "
+                + $"`{nameof(ShardedCheckpoint)}.{nameof(ShardedCheckpoint.WindowBytes)}` bytes that follow each other.",
+        parameter);
+
+    public static NotSupportedException PieceTooLong(ShardedTensor tensor, int chunkBytes) => new(
+        $"The tensor `{tensor.Name}` cannot be read piece by piece: its chunks of {chunkBytes:N0} bytes end within elements of "
+        + $"{tensor.DType.Name()}. Publish the checkpoint again with a `{nameof(CheckpointWriterOptions.ChunkBytes)}` that is a power of two.");
 
     public static ArgumentException TooManyRanges(string tensor, TensorShape shape, int ranges) => new(
         $"{ranges} ranges were given for the tensor `{tensor}` of shape {shape}. Give at most one for each dimension.", nameof(ranges));
@@ -149,6 +170,9 @@ internal static class Errors
     public static KeyNotFoundException NoCheckpointSetting(string name, IEnumerable<string> names) => new(
         $"The configuration names no checkpoint `{name}`, but {string.Join(", ", names.Select(known => $"`{known}`"))}. Add it to "
         + $"`{nameof(CloudShardsSettings.Checkpoints)}`.");
+
+    // `manifests` is reserved: no checkpoint's name has it.
+    private static bool IsManifest(string blob) => blob.Contains("/manifests/", StringComparison.Ordinal);
 
     private static string Header(Response response, string name) => response.Headers.TryGetValue(name, out var value) ? value : "none";
 }

@@ -2,10 +2,12 @@ using CloudShards.Formats;
 
 namespace CloudShards;
 
-/// <summary>There is no such checkpoint or tag, or its manifest is gone. The message says which, and what to do.</summary>
+/// <summary>There is no such checkpoint, tag or container, or the manifest is gone. The message says which, and what to do.</summary>
 /// <param name="message">What is missing where, and what to do.</param>
 /// <param name="reference">What was asked for.</param>
-public sealed class CheckpointNotFoundException(string message, CheckpointReference reference) : Exception(message)
+/// <param name="innerException">What revealed it, if an exception did.</param>
+public sealed class CheckpointNotFoundException(string message, CheckpointReference reference, Exception? innerException = null)
+    : Exception(message, innerException)
 {
     /// <summary>What was asked for.</summary>
     public CheckpointReference Reference { get; } = reference;

@@ -2,8 +2,8 @@ using System.Text.Json;
 using Azure.Storage.Blobs;
 using Azure.Storage.Queues;
 using Azure.Storage.Queues.Models;
-using Azure.Storage.Sas;
-using CloudShards.LocalHost;
+using CloudShards.Benchmarks.Servers;
+using CloudShards.Formats;
 using CloudShards.Sharding;
 using CloudShards.Testing;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -11,36 +11,53 @@ using Microsoft.Extensions.Logging.Abstractions;
 namespace CloudShards.Benchmarks;
 
 /// <summary>What the contenders of one run meet: a storage account with the same checkpoint, as it was uploaded and sharded.</summary>
-/// <param name="Connection">The account.</param>
+/// <param name="Account">The account.</param>
 /// <param name="File">The uploaded safetensors file.</param>
-/// <param name="Reference">The checkpoint in <see cref="Shards"/>, by digest.</param>
-/// <param name="Target">A container of this contender's own, empty.</param>
-internal sealed record Arena(string Connection, string File, string Reference, string Target)
+internal sealed record Arena(Account Account, string File)
 {
     public const string Uploads = StorageNames.Uploads;
     public const string Shards = StorageNames.Shards;
 
-    private static readonly TimeSpan SasLifetime = TimeSpan.FromHours(6);
+    /// <summary>The checkpoint in <see cref="Shards"/>, by digest; empty where it is not sharded.</summary>
+    public string Reference { get; init; } = "";
 
-    /// <summary>Uploads a checkpoint, and shards it if that is wanted.</summary>
+    /// <summary>The same checkpoint without packs, by digest; empty where nobody asked for it.</summary>
+    public string UnpackedReference { get; init; } = "";
+
+    /// <summary>A container of this contender's own, empty.</summary>
+    public string Target { get; init; } = "";
+
+    /// <summary>A folder of this contender's own, which may be missing.</summary>
+    public string Scratch { get; init; } = "";
+
+    /// <summary>A small checkpoint of the same kind; null for that itself.</summary>
+    public Arena? WarmUp { get; init; }
+
+    /// <summary>Uploads a checkpoint and shards it as often as there are options: with packs, and perhaps without.</summary>
     public static async Task<Arena> CreateAsync(
-        AzuriteServer server, string name, SyntheticCheckpoint model, bool isSharded, CancellationToken cancellationToken)
+        IStorageServer server, string name, SyntheticCheckpoint model, IReadOnlyList<ShardingOptions> shardings, CancellationToken cancellationToken)
     {
-        var arena = new Arena(server.ConnectionString, $"{name}.safetensors", "", "");
-        using var traffic = new Traffic();
-        var uploads = arena.Container(Uploads, traffic);
-        await uploads.CreateIfNotExistsAsync(cancellationToken: cancellationToken);
-        await using (var stream = await uploads.GetBlobClient(arena.File).OpenWriteAsync(overwrite: true, cancellationToken: cancellationToken))
+        var arena = new Arena(server.Account, $"{name}.safetensors");
+        await using (var stream = await server.OpenUploadAsync(arena.File, cancellationToken))
         {
             await model.WriteSafetensorsAsync(stream, cancellationToken);
         }
 
-        return isSharded ? arena with { Reference = await arena.ShardAsync(Shards, traffic, cancellationToken) } : arena;
+        using var traffic = new Traffic();
+        foreach (var options in shardings)
+        {
+            var shards = await server.OpenStoreAsync(Shards, cancellationToken);
+            var work = await server.OpenStoreAsync($"work-{Guid.NewGuid():N}", cancellationToken);
+            var reference = await arena.ShardAsync(shards, work, traffic, options, cancellationToken);
+            arena = options.MaxPackedBytes > 0 ? arena with { Reference = reference } : arena with { UnpackedReference = reference };
+        }
+
+        return arena;
     }
 
     public static Arena Parse(string json) => JsonSerializer.Deserialize(json, BenchmarkJson.Default.Arena)!;
 
-    /// <summary>Runs the pipeline on the uploaded file, by one worker that takes its batches from a queue.</summary>
+    /// <summary>Runs the pipeline on the uploaded file into a container, by one worker that takes its batches from a queue.</summary>
     /// <returns>The checkpoint's reference.</returns>
     public async Task<string> ShardAsync(string target, Traffic traffic, CancellationToken cancellationToken, bool isCopiedByService = false)
     {
@@ -50,17 +67,19 @@ internal sealed record Arena(string Connection, string File, string Reference, s
         return await ShardAsync(new BlobShardStore(shards), new BlobShardStore(work), traffic, new() { CopyByService = isCopiedByService }, cancellationToken);
     }
 
-    /// <summary>Runs the pipeline on the uploaded file, into any stores.</summary>
+    /// <summary>Runs the pipeline on the uploaded file, into any stores. A static server has no queue: there, the first worker does it all.</summary>
     public async Task<string> ShardAsync(IShardStore shards, IShardStore work, Traffic traffic, ShardingOptions options, CancellationToken cancellationToken)
     {
         var uploads = Container(Uploads, traffic);
-        var queue = new QueueClient(Connection, $"b{Guid.NewGuid():N}", new QueueClientOptions { Transport = traffic.Transport() });
-        await queue.CreateAsync(cancellationToken: cancellationToken);
-        var pipeline = new CheckpointPipeline(uploads, shards, work, queue, options, TimeProvider.System, NullLogger<CheckpointPipeline>.Instance);
+        var queue = Account.ConnectionString is { } connection
+            ? new QueueClient(connection, $"b{Guid.NewGuid():N}", new QueueClientOptions { Transport = traffic.Transport() })
+            : null;
+        await (queue?.CreateAsync(cancellationToken: cancellationToken) ?? Task.CompletedTask);
+        var pipeline = new CheckpointPipeline(uploads, shards, work, null, queue, options, TimeProvider.System, NullLogger<CheckpointPipeline>.Instance);
         var blob = uploads.GetBlobClient(File);
         var properties = (await blob.GetPropertiesAsync(cancellationToken: cancellationToken)).Value;
         await pipeline.UploadedAsync(UploadEvent.Create(blob.Uri, Uploads, File, properties.ETag, properties.LastModified), cancellationToken);
-        while (await queue.ReceiveMessageAsync(TimeSpan.FromHours(1), cancellationToken) is { Value: QueueMessage message })
+        while (queue is not null && await queue.ReceiveMessageAsync(TimeSpan.FromHours(1), cancellationToken) is { Value: QueueMessage message })
         {
             await pipeline.BatchAsync(new(Convert.FromBase64String(message.MessageText)), cancellationToken);
             await queue.DeleteMessageAsync(message.MessageId, message.PopReceipt, cancellationToken);
@@ -70,18 +89,16 @@ internal sealed record Arena(string Connection, string File, string Reference, s
         return status!.Reference ?? throw new InvalidOperationException($"The sharding of `{File}` ended as {status.State}: {status.Error?.Message}");
     }
 
-    public BlobContainerClient Container(string name, Traffic traffic) => new(Connection, name, traffic.BlobOptions());
+    public BlobContainerClient Container(string name, Traffic traffic) => Account.Container(name, traffic);
 
-    /// <summary>A blob's address for plain HTTP, with the right to read and write it.</summary>
-    public Uri AddressOf(string container, string blob)
-    {
-        var client = new BlobContainerClient(Connection, container);
-        var sas = client.GenerateSasUri(BlobContainerSasPermissions.Read | BlobContainerSasPermissions.Write, DateTimeOffset.UtcNow + SasLifetime);
-        return new UriBuilder(sas) { Path = $"{sas.AbsolutePath}/{blob}" }.Uri;
-    }
+    /// <summary>A shard's address for plain HTTP.</summary>
+    public Uri AddressOf(ShardedTensor tensor) => Account.AddressOf(Shards, StoreLayout.Shard(tensor.Digest));
 
-    public Task<ShardedCheckpoint> OpenAsync(Traffic traffic, CancellationToken cancellationToken) =>
-        ShardedCheckpoint.OpenAsync(Container(Shards, traffic), Reference, cancellationToken: cancellationToken);
+    public Task<ShardedCheckpoint> OpenAsync(Traffic traffic, CancellationToken cancellationToken) => OpenAsync(traffic, new(), cancellationToken);
+
+    public Task<ShardedCheckpoint> OpenAsync(
+        Traffic traffic, ShardedCheckpointOptions options, CancellationToken cancellationToken, bool isPacked = true) =>
+        ShardedCheckpoint.OpenAsync(Container(Shards, traffic), isPacked ? Reference : UnpackedReference, options, cancellationToken);
 
     public string ToJson() => JsonSerializer.Serialize(this, BenchmarkJson.Default.Arena);
 }

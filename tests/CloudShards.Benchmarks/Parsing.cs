@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
@@ -11,6 +12,9 @@ internal static class Parsing
 {
     private const int HeaderStart = 8;
 
+    // As the pipeline makes them.
+    private const int TensorsPerPack = 1024;
+
     public static async Task RunAsync(int tensors, int rounds, TextWriter output, CancellationToken cancellationToken)
     {
         var model = new SyntheticCheckpoint([.. Names().Take(tensors).Select(name => new SyntheticTensor(name, TensorDType.BF16, new([2, 2])))]);
@@ -18,11 +22,16 @@ internal static class Parsing
         var zip = await FileOf(model.WriteTorchZipAsync, cancellationToken);
         var header = safetensors.AsMemory(HeaderStart, (int)BitConverter.ToInt64(safetensors));
         var manifest = Manifest(model, safetensors);
+        var plain = manifest.ToUtf8();
+        var packed = (manifest with { Packs = PacksOf(manifest.Tensors) }).ToUtf8();
 
-        await output.WriteLineAsync($"{tensors:N0} tensors, {rounds} rounds; the header has {header.Length / 1e6:N1} MB, the manifest {manifest.Length / 1e6:N1} MB, the zip {zip.Length / 1e6:N1} MB");
+        await output.WriteLineAsync(
+            $"{tensors:N0} tensors, {rounds} rounds; the header has {header.Length / 1e6:N1} MB, the manifest {plain.Length / 1e6:N1} MB "
+            + $"or with packs {packed.Length / 1e6:N1} MB, the zip {zip.Length / 1e6:N1} MB");
         await output.WriteLineAsync($"{"",-34} {"ms",8} {"of JsonDocument",16} {"bytes a tensor",15}");
         await CompareAsync(output, rounds, tensors, "the safetensors header", () => JsonDocument.Parse(header).Dispose(), () => Describe(safetensors));
-        await CompareAsync(output, rounds, tensors, "the manifest", () => JsonDocument.Parse(manifest).Dispose(), () => ShardManifest.Parse(manifest.Span));
+        await CompareAsync(output, rounds, tensors, "the manifest", () => JsonDocument.Parse(plain).Dispose(), () => ShardManifest.Parse(plain));
+        await CompareAsync(output, rounds, tensors, "the manifest, all in packs", () => JsonDocument.Parse(packed).Dispose(), () => ShardManifest.Parse(packed));
         await CompareAsync(output, rounds, tensors, "the PyTorch zip (to the header)", () => JsonDocument.Parse(header).Dispose(), () => Describe(zip));
     }
 
@@ -41,7 +50,7 @@ internal static class Parsing
         return file.ToArray();
     }
 
-    private static ReadOnlyMemory<byte> Manifest(SyntheticCheckpoint model, byte[] file)
+    private static ShardManifest Manifest(SyntheticCheckpoint model, byte[] file)
     {
         var description = Describe(file);
         return new ShardManifest
@@ -56,8 +65,15 @@ internal static class Parsing
             ],
             Metadata = description.Metadata,
             Values = description.Values,
-        }.ToUtf8();
+        };
     }
+
+    private static ImmutableArray<ManifestPack> PacksOf(ImmutableArray<ShardedTensor> tensors) =>
+    [
+        .. from pack in tensors.Chunk(TensorsPerPack)
+           let places = pack.Select((tensor, i) => new PackedTensor(tensor.Name, i * pack[0].Bytes))
+           select new ManifestPack(pack[0].Digest, pack.Sum(tensor => tensor.Bytes), [.. places]),
+    ];
 
     private static CheckpointDescription Describe(byte[] file)
     {

@@ -1,17 +1,29 @@
 using System.CommandLine;
 using CloudShards.Benchmarks;
 
-var mebibytes = new Option<int>("--mib") { Description = "Size of the made-up checkpoint, in MiB.", DefaultValueFactory = _ => 1024 };
-var tensors = new Option<int>("--tensors") { Description = "Number of its tensors.", DefaultValueFactory = _ => 200 };
 var rounds = new Option<int>("--rounds") { Description = "How often each contender runs; the median counts.", DefaultValueFactory = _ => 3 };
-var root = new RootCommand("Measures CloudShards beside its limits on the same machine, in the same run, in turns. What counts are the ratios.");
-foreach (var contest in Contest.All)
+var server = new Option<string>("--server")
 {
-    var command = new Command(contest.Name, contest.Description) { mebibytes, tensors, rounds };
+    Description = "What is read from: `nginx`, which is no bottleneck, or `azurite`.",
+    DefaultValueFactory = _ => "nginx",
+};
+server.AcceptOnlyFromAmong("nginx", "azurite");
+var root = new RootCommand("Measures CloudShards beside its limits on the same machine, in the same run, in turns. What counts are the ratios.");
+foreach (var contest in Contests.All)
+{
+    var mebibytes = new Option<int>("--mib") { Description = "Size of the made-up checkpoint, in MiB.", DefaultValueFactory = _ => contest.Mebibytes ?? 0 };
+    var tensors = new Option<int>("--tensors") { Description = "Number of its tensors.", DefaultValueFactory = _ => contest.Tensors };
+    var command = new Command(contest.Name, contest.Description) { tensors, rounds };
+    foreach (var option in new Option[] { mebibytes, server }.Where(option => option == server ? contest.IsReading : contest.Mebibytes is not null))
+    {
+        command.Add(option);
+    }
+
     command.SetAction(async (parsed, token) =>
     {
-        var model = SyntheticModel.Create((long)parsed.GetValue(mebibytes) << 20, parsed.GetValue(tensors));
-        await contest.RunAsync(model, parsed.GetValue(rounds), Console.Out, token);
+        var model = contest.Model((contest.Mebibytes is null ? 0L : parsed.GetValue(mebibytes)) << 20, parsed.GetValue(tensors));
+        var isStatic = contest.IsReading && parsed.GetValue(server) == "nginx";
+        await contest.RunAsync(model, parsed.GetValue(rounds), isStatic, Console.Out, token);
     });
     root.Add(command);
 }
@@ -21,10 +33,16 @@ var parse = new Command("parse", "The parsers in memory, beside JsonDocument.Par
 parse.SetAction(async (parsed, token) => await Parsing.RunAsync(parsed.GetValue(count), parsed.GetValue(rounds), Console.Out, token));
 root.Add(parse);
 
-var contender = new Argument<string>("contender");
+var name = new Argument<string>("contest");
+var contender = new Argument<int>("contender");
 var arena = new Argument<string>("arena");
-var run = new Command("run", "Runs one contender once, as the contests do in a process of its own.") { contender, arena };
+var run = new Command("run", "Runs one contender once, as the contests do in a process of its own.") { name, contender, arena };
 run.Hidden = true;
-run.SetAction(async (parsed, token) => await Contest.RunOneAsync(parsed.GetValue(contender)!, parsed.GetValue(arena)!, Console.Out, token));
+run.SetAction(async (parsed, token) =>
+{
+    var contest = Contests.All.Single(contest => contest.Name == parsed.GetValue(name));
+    await ContenderProcess.RunAsync(
+        contest.Contenders[parsed.GetValue(contender)], Arena.Parse(parsed.GetValue(arena)!), contest.IsReading, Console.Out, token);
+});
 root.Add(run);
 return await root.Parse(args).InvokeAsync();

@@ -10,6 +10,10 @@ internal static class SyntheticModel
     private const int TensorsPerLayer = 9;
     private const double LayerMatrices = 4 + (3 * 2.5);
 
+    // 64 KiB of 2-byte elements.
+    private const int SmallRows = 128;
+    private const int SmallColumns = 256;
+
     /// <summary>A checkpoint of about <paramref name="bytes"/> bytes in <paramref name="tensors"/> tensors.</summary>
     public static SyntheticCheckpoint Create(long bytes, int tensors)
     {
@@ -37,6 +41,10 @@ internal static class SyntheticModel
 
         return new([.. made]);
     }
+
+    /// <summary>A checkpoint of tensors that are as large as a pack takes them, and all alike.</summary>
+    public static SyntheticCheckpoint CreateSmall(long bytes, int tensors) =>
+        new([.. Enumerable.Range(0, tensors).Select(i => Matrix($"expert{i}", SmallRows, SmallColumns))]);
 
     private static SyntheticTensor Matrix(string name, long rows, long columns) => new(name, TensorDType.BF16, new([rows, columns]));
 }

@@ -9,6 +9,9 @@ internal sealed record ChaosOptions(int Seed, int Kills, int Workers)
     /// <summary>Shards of a batch: small, so that a checkpoint is many batches.</summary>
     public int BatchShards { get; init; } = 3;
 
+    /// <summary>Bytes of the largest shard that is packed: a few of a checkpoint's tensors make a pack, and the others many batches.</summary>
+    public int PackedBytes { get; init; } = 2048;
+
     /// <summary>Checkpoints by name; each is uploaded several times.</summary>
     public int Names { get; init; } = 16;
 
@@ -16,7 +19,7 @@ internal sealed record ChaosOptions(int Seed, int Kills, int Workers)
     public int Uploads { get; init; } = 48;
 
     /// <summary>How long the survivors may take in the end.</summary>
-    public TimeSpan Patience { get; init; } = TimeSpan.FromMinutes(5);
+    public TimeSpan Patience { get; init; } = TimeSpan.FromMinutes(8);
 }
 
 /// <summary>What a run came to.</summary>

@@ -4,14 +4,14 @@ using Azure.Storage.Queues;
 using CloudShards.Formats;
 using CloudShards.LocalHost;
 using CloudShards.Sharding;
-using CloudShards.Testing;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace CloudShards.Chaos;
 
 /// <summary>
-/// Real workers over one Azurite, killed at random instants, while checkpoints are uploaded, two at once under one name, and their events are
-/// repeated in any order. In the end every manifest must be one that a quiet run writes, <c>latest</c> the newest upload's, and every job over.
+/// Real workers over one Azurite, killed at random instants, while checkpoints are uploaded, two at once under one name, their events are
+/// repeated in any order, and garbage is swept. In the end every manifest must be one that a quiet run writes, <c>latest</c> the newest upload's, and every
+/// job over.
 /// </summary>
 internal sealed class ChaosRun
 {
@@ -23,7 +23,8 @@ internal sealed class ChaosRun
     private readonly string _connection;
     private readonly BlobServiceClient _blobs;
     private readonly LocalStorage _storage;
-    private readonly ConcurrentDictionary<(string Path, string ETag), int> _seedOf = new();
+    private readonly JobStore _jobs;
+    private readonly ConcurrentDictionary<(string Path, string ETag), ChaosUpload> _uploads = new();
     private readonly List<string> _problems = [];
 
     private ChaosRun(ChaosOptions options, Action<string> log, string connection)
@@ -31,6 +32,7 @@ internal sealed class ChaosRun
         (_options, _log, _random, _connection) = (options, log, new(options.Seed), connection);
         _blobs = new(connection);
         _storage = LocalStorage.Open(new() { ConnectionString = connection });
+        _jobs = new(new BlobShardStore(_storage.Work), TimeProvider.System);
     }
 
     /// <summary>Runs, and tells what went wrong.</summary>
@@ -46,6 +48,8 @@ internal sealed class ChaosRun
         using var end = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         var watch = new ManifestWatch(_storage.Shards);
         var watching = watch.RunAsync(end.Token);
+        var garbage = await GarbageRun.CreateAsync(_storage.Shards, cancellationToken);
+        var sweeping = garbage.RunAsync(end.Token);
         var workers = Enumerable.Range(0, _options.Workers).Select(_ => new Worker(_connection, _options)).ToArray();
         try
         {
@@ -60,12 +64,19 @@ internal sealed class ChaosRun
             Array.ForEach(workers, worker => worker.Dispose());
             await end.CancelAsync();
             await watching;
+            await sweeping;
         }
 
         await watch.CheckAsync(cancellationToken);
         var states = await CheckJobsAsync(cancellationToken);
         await CheckManifestsAsync(cancellationToken);
-        return new(_options.Kills, _seedOf.Count, states[JobState.Committed].Count(), states[JobState.Superseded].Count(), watch.Checked, [.. _problems, .. watch.Problems]);
+        return new(
+            _options.Kills,
+            _uploads.Count,
+            states[JobState.Committed].Count(),
+            states[JobState.Superseded].Count(),
+            watch.Checked,
+            [.. _problems, .. watch.Problems, .. await garbage.FindProblemsAsync(cancellationToken)]);
     }
 
     private async Task KillAsync(Worker[] workers, CancellationToken cancellationToken)
@@ -84,51 +95,70 @@ internal sealed class ChaosRun
         }
     }
 
-    // Pairs go up at once under one name, and the service decides which of them is the newer.
+    // Pairs go up at once under one name, and the service decides which of them is the newer. A set, whose files are several, comes first and again in the
+    // middle; and twice one that the service copies itself.
     private async Task UploadAsync(Random random, CancellationToken cancellationToken)
     {
+        await UploadAsync(ChaosUpload.SetOf(0), cancellationToken);
         for (var seed = 0; seed < _options.Uploads; seed += 2)
         {
             var path = $"model{seed / 2 % _options.Names}.safetensors";
-            await Task.WhenAll(UploadAsync(path, seed, cancellationToken), UploadAsync(path, seed + 1, cancellationToken));
+            await Task.WhenAll(
+                UploadAsync([new(path, seed, ChaosUpload.Kind.Many)], cancellationToken), UploadAsync([new(path, seed + 1, ChaosUpload.Kind.Many)], cancellationToken));
+            if (seed % (_options.Uploads / 2) is 2 or 3)
+            {
+                await UploadAsync([new("large.safetensors", seed, ChaosUpload.Kind.Large)], cancellationToken);
+            }
+
             await RepeatEventsAsync(random, cancellationToken);
             await Task.Delay(random.Next(200, 1200), cancellationToken);
         }
+
+        // The rule that a set which is replaced file by file waits until it is whole holds once there is a version before.
+        await UntilAsync(async () => await TagAsync(ChaosUpload.SetName, cancellationToken) is not null, "the set has no version", cancellationToken);
+        await UploadAsync(ChaosUpload.SetOf(1), cancellationToken);
     }
 
-    private async Task UploadAsync(string path, int seed, CancellationToken cancellationToken)
+    private async Task UploadAsync(IEnumerable<ChaosUpload> files, CancellationToken cancellationToken)
     {
-        var written = (await _storage.Uploads.GetBlobClient(path).UploadAsync(await FileAsync(seed, cancellationToken), overwrite: true, cancellationToken)).Value;
-        _seedOf[(path, written.ETag.ToString().Trim('"'))] = seed;
+        foreach (var file in files)
+        {
+            var written = (await _storage.Uploads.GetBlobClient(file.Path).UploadAsync(await file.ContentAsync(cancellationToken), overwrite: true, cancellationToken)).Value;
+            _uploads[(file.Path, written.ETag.ToString().Trim('"'))] = file;
+        }
     }
 
     // Event Grid repeats and reorders.
     private async Task RepeatEventsAsync(Random random, CancellationToken cancellationToken)
     {
-        foreach (var (path, etag) in _seedOf.Keys.OrderBy(_ => random.Next()).Take(3))
+        foreach (var (path, etag) in _uploads.Keys.OrderBy(_ => random.Next()).Take(3))
         {
             var message = UploadEvent.Create(_storage.Uploads.GetBlobClient(path).Uri, _storage.Uploads.Name, path, new(etag), DateTimeOffset.UtcNow);
             await _storage.Events.SendMessageAsync(Convert.ToBase64String(message), cancellationToken);
         }
     }
 
-    private async Task AllEndedAsync(Worker[] workers, CancellationToken cancellationToken)
+    private Task AllEndedAsync(Worker[] workers, CancellationToken cancellationToken) => UntilAsync(
+        () => IsQuietAsync(cancellationToken), $"there still is work; {workers.Count(worker => worker.HasEnded)} workers have ended", cancellationToken);
+
+    private async Task UntilAsync(Func<Task<bool>> isSo, string problem, CancellationToken cancellationToken)
     {
         using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         patience.CancelAfter(_options.Patience);
         try
         {
-            while (!await IsQuietAsync(patience.Token))
+            while (!await isSo())
             {
                 await Task.Delay(Poll, patience.Token);
             }
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {
-            _problems.Add($"After {_options.Patience} there still is work; {workers.Count(worker => worker.HasEnded)} workers have ended.");
+            _problems.Add($"After {_options.Patience} {problem}.");
         }
     }
 
+    // A queue may be empty before the watcher has seen the last upload.
     private async Task<bool> IsQuietAsync(CancellationToken cancellationToken)
     {
         foreach (var queue in (QueueClient[])[_storage.Events, _storage.Batches, _storage.FailedEvents, _storage.FailedBatches])
@@ -139,60 +169,71 @@ internal sealed class ChaosRun
             }
         }
 
-        return true;
-    }
-
-    private async Task<ILookup<JobState, JobStatus>> CheckJobsAsync(CancellationToken cancellationToken)
-    {
-        var pipeline = Pipeline(_storage.Uploads, _storage.Shards, _storage.Work);
-        var statuses = new List<JobStatus>();
-        foreach (var (path, etag) in _seedOf.Keys)
+        foreach (var path in _uploads.Keys.Select(key => key.Path).Distinct())
         {
-            if (await pipeline.TryGetStatusAsync(path, new(etag), cancellationToken) is { } status)
+            if (await _jobs.TryReadAsync(JobStore.IdOf(path, await NewestAsync(path, cancellationToken)), cancellationToken) is not { IsFinal: true })
             {
-                statuses.Add(status);
+                return false;
             }
         }
 
-        // Of two uploads at once only the one that stays is certain to be seen by a watcher.
+        return true;
+    }
+
+    // Also those of sets, and of uploads that nobody here knows of.
+    private async Task<ILookup<JobState, JobStatus>> CheckJobsAsync(CancellationToken cancellationToken)
+    {
+        var statuses = new List<JobStatus>();
+        await foreach (var blob in new BlobShardStore(_storage.Work).ListAsync("jobs/", cancellationToken))
+        {
+            if (blob.Name.Split('/') is [_, var job, "status.json"])
+            {
+                statuses.Add((await _jobs.TryReadAsync(job, cancellationToken))!);
+            }
+        }
+
         _problems.AddRange(statuses.Where(status => status.State is not (JobState.Committed or JobState.Superseded))
-            .Select(status => $"The job of {status.Path} ({status.ETag}) is {status.State}: {status.Error?.Message}"));
+            .Select(status => $"The job {status.Job} of {status.Path} ({status.ETag}) is {status.State}: {status.Error?.Message}"));
         return statuses.ToLookup(status => status.State);
     }
 
     private async Task CheckManifestsAsync(CancellationToken cancellationToken)
     {
-        var tags = new CheckpointTags(new BlobShardStore(_storage.Shards));
-        foreach (var upload in _seedOf.GroupBy(upload => upload.Key.Path))
+        foreach (var name in _uploads.Values.GroupBy(upload => upload.Name))
         {
-            var name = CheckpointName.FromUpload(upload.Key);
-            var expected = new Dictionary<string, Digest>(StringComparer.Ordinal);
-            foreach (var ((path, etag), seed) in upload)
+            var expected = new Dictionary<int, Digest>();
+            foreach (var seed in name.Select(upload => upload.Seed).Distinct())
             {
-                expected[etag] = await QuietDigestAsync(path, seed, cancellationToken);
+                expected[seed] = await QuietDigestAsync([.. name.Where(upload => upload.Seed == seed)], cancellationToken);
             }
 
-            await foreach (var blob in new BlobShardStore(_storage.Shards).ListAsync($"checkpoints/{name}/manifests/", cancellationToken))
+            await foreach (var blob in new BlobShardStore(_storage.Shards).ListAsync($"checkpoints/{name.Key}/manifests/", cancellationToken))
             {
-                if (!expected.Values.Any(digest => StoreLayout.Manifest(name, digest) == blob.Name))
+                if (!expected.Values.Any(digest => StoreLayout.Manifest(name.Key, digest) == blob.Name))
                 {
                     _problems.Add($"{blob.Name} is none that a quiet run writes.");
                 }
             }
 
-            var newest = (await _storage.Uploads.GetBlobClient(upload.Key).GetPropertiesAsync(cancellationToken: cancellationToken)).Value.ETag;
-            var tag = await tags.TryReadAsync(CheckpointReference.Parse(name), cancellationToken);
-            if (tag?.Digest != expected[newest.ToString().Trim('"')])
+            var path = name.First().Path;
+            var newest = expected[_uploads[(path, await NewestAsync(path, cancellationToken))].Seed];
+            if (await TagAsync(name.Key, cancellationToken) is var tag && tag?.Digest != newest)
             {
-                _problems.Add($"`{name}:latest` is {tag?.Digest.ToString() ?? "missing"}, not the newest upload's.");
+                _problems.Add($"`{name.Key}:latest` is {tag?.Digest.ToString() ?? "missing"}, not the newest upload's.");
             }
         }
     }
 
-    // Another container of the same account, where nothing happens but this.
-    private async Task<Digest> QuietDigestAsync(string path, int seed, CancellationToken cancellationToken)
+    private async Task<string> NewestAsync(string path, CancellationToken cancellationToken) =>
+        (await _storage.Uploads.GetBlobClient(path).GetPropertiesAsync(cancellationToken: cancellationToken)).Value.ETag.ToString().Trim('"');
+
+    private Task<ShardTag?> TagAsync(string name, CancellationToken cancellationToken) =>
+        new CheckpointTags(new BlobShardStore(_storage.Shards)).TryReadAsync(CheckpointReference.Parse(name), cancellationToken);
+
+    // Other containers of the same account, where nothing happens but this.
+    private async Task<Digest> QuietDigestAsync(IReadOnlyList<ChaosUpload> files, CancellationToken cancellationToken)
     {
-        var name = $"quiet{seed}";
+        var name = $"quiet{Guid.NewGuid():N}";
         var uploads = _blobs.GetBlobContainerClient($"{name}-u");
         var (shards, work) = (_blobs.GetBlobContainerClient($"{name}-s"), _blobs.GetBlobContainerClient($"{name}-w"));
         foreach (var container in (BlobContainerClient[])[uploads, shards, work])
@@ -200,22 +241,25 @@ internal sealed class ChaosRun
             await container.CreateAsync(cancellationToken: cancellationToken);
         }
 
-        var blob = uploads.GetBlobClient(path);
-        var written = (await blob.UploadAsync(await FileAsync(seed, cancellationToken), cancellationToken)).Value;
-        var message = UploadEvent.Create(blob.Uri, uploads.Name, path, written.ETag, written.LastModified);
-        var status = await Pipeline(uploads, shards, work).UploadedAsync(message, cancellationToken);
+        JobStatus status = null!;
+        foreach (var file in files.DistinctBy(file => file.Path))
+        {
+            var blob = uploads.GetBlobClient(file.Path);
+            var written = (await blob.UploadAsync(await file.ContentAsync(cancellationToken), cancellationToken)).Value;
+            var message = UploadEvent.Create(blob.Uri, uploads.Name, file.Path, written.ETag, written.LastModified);
+            status = await Pipeline(uploads, shards, work).UploadedAsync(message, cancellationToken);
+        }
+
         return CheckpointReference.Parse(status.Reference!).Digest!.Value;
     }
 
-    private static CheckpointPipeline Pipeline(BlobContainerClient uploads, BlobContainerClient shards, BlobContainerClient work) => new(
-        uploads, new BlobShardStore(shards), new BlobShardStore(work), null, new(), TimeProvider.System, NullLogger<CheckpointPipeline>.Instance);
-
-    // A third of the tensors is the same in all versions, as a fine-tune leaves them.
-    private static async Task<BinaryData> FileAsync(int seed, CancellationToken cancellationToken)
-    {
-        using var file = new MemoryStream();
-        var tensors = Enumerable.Range(0, 60).Select(i => new SyntheticTensor($"layer{i}.weight", TensorDType.F32, [i + 1, i % 3 == 0 ? 64 : 64 + seed]));
-        await new SyntheticCheckpoint([.. tensors]).WriteSafetensorsAsync(file, cancellationToken);
-        return new(file.ToArray());
-    }
+    private CheckpointPipeline Pipeline(BlobContainerClient uploads, BlobContainerClient shards, BlobContainerClient work) => new(
+        uploads,
+        new BlobShardStore(shards),
+        new BlobShardStore(work),
+        null,
+        null,
+        new() { MaxPackedBytes = _options.PackedBytes },
+        TimeProvider.System,
+        NullLogger<CheckpointPipeline>.Instance);
 }

@@ -10,7 +10,9 @@ internal sealed class Worker : IDisposable
     public Worker(string connection, ChaosOptions options)
     {
         var path = Path.Combine(AppContext.BaseDirectory, "CloudShards.LocalHost" + (OperatingSystem.IsWindows() ? ".exe" : ""));
-        var start = new ProcessStartInfo(path, ["--connection-string", connection, "--batch-shards", $"{options.BatchShards}", "--visibility", "3"])
+        var start = new ProcessStartInfo(
+            path,
+            ["--connection-string", connection, "--batch-shards", $"{options.BatchShards}", "--packed-bytes", $"{options.PackedBytes}", "--visibility", "3"])
         {
             RedirectStandardOutput = true,
             RedirectStandardError = true,

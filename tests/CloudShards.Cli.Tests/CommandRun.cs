@@ -10,11 +10,11 @@ internal sealed record CommandRun(int ExitCode, string Output, string Error)
     public JsonElement Json => JsonElement.Parse(Output);
 
     /// <summary>Runs <c>cloudshards</c> in this process.</summary>
-    public static async Task<CommandRun> RunAsync(IReadOnlyList<string> args, CancellationToken cancellationToken)
+    public static async Task<CommandRun> RunAsync(IReadOnlyList<string> args, CancellationToken cancellationToken, TextWriter? terminal = null)
     {
         await using var output = new StringWriter { NewLine = "\n" };
         await using var error = new StringWriter { NewLine = "\n" };
-        var exitCode = await CommandLine.RunAsync(args, output, error, cancellationToken);
+        var exitCode = await CommandLine.RunAsync(args, output, error, terminal, cancellationToken);
         return new(exitCode, output.ToString(), error.ToString());
     }
 

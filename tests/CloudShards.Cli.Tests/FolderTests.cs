@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using CloudShards.Testing;
 
 namespace CloudShards.Cli.Tests;
@@ -103,5 +104,45 @@ public sealed class FolderTests : IDisposable
 
         run.AssertRefused();
         Assert.Contains("`model-00002-of-00002.safetensors`", run.Error, StringComparison.Ordinal);
+    }
+
+    // To open a pipe would wait until somebody writes to it.
+    [Fact]
+    public async Task APipeIsNeverOpened()
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "Windows has no pipes among its files.");
+        var pipe = Path.Combine(_folder.Path, "a.pipe");
+        using (var made = Process.Start("mkfifo", pipe))
+        {
+            await made.WaitForExitAsync(TestContext.Current.CancellationToken);
+        }
+
+        var run = await CommandRun.InspectAsync(pipe);
+
+        Assert.Equal(($"error: `{pipe}` is a pipe or a device. Save what it gives to a file and inspect that.\n", ExitCode.Failed), (run.Error, run.ExitCode));
+
+        _folder.Write("model.pt", CorpusFile.Get("plain.pt").ReadAllBytes());
+        (await CommandRun.InspectAsync("--json", "--digests", _folder.Path)).AssertIs(CorpusFile.Get("plain.pt"));
+    }
+
+    [Fact]
+    public async Task ANeighbourThatCannotBeReadIsPassedOver()
+    {
+        File.CreateSymbolicLink(Path.Combine(_folder.Path, "dangling"), "/nonexistent");
+        _folder.Write("model.pt", CorpusFile.Get("plain.pt").ReadAllBytes());
+
+        (await CommandRun.InspectAsync("--json", "--digests", _folder.Path)).AssertIs(CorpusFile.Get("plain.pt"));
+    }
+
+    [Fact]
+    public async Task WhatCouldNotBeReadIsNamedWhereNothingIsFound()
+    {
+        File.CreateSymbolicLink(Path.Combine(_folder.Path, "dangling.index.json"), "/nonexistent");
+        _folder.Write("README.md", "# A model"u8);
+
+        var run = await CommandRun.InspectAsync(_folder.Path);
+
+        Assert.Equal(ExitCode.Failed, run.ExitCode);
+        Assert.Contains("cannot be read: `dangling.index.json`.", run.Error, StringComparison.Ordinal);
     }
 }

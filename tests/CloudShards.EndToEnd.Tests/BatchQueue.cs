@@ -1,3 +1,5 @@
+using Azure.Core;
+using Azure.Core.Pipeline;
 using Azure.Storage.Queues;
 using Azure.Storage.Queues.Models;
 using CloudShards.Sharding;
@@ -5,7 +7,7 @@ using CloudShards.Testing;
 
 namespace CloudShards.EndToEnd.Tests;
 
-/// <summary>A test's own queue of batches, and workers that take from it as the Functions host does.</summary>
+/// <summary>A test's own queue of batches or events, and workers that take from it as the Functions host does.</summary>
 internal sealed class BatchQueue
 {
     private BatchQueue(QueueClient client) => Client = client;
@@ -14,12 +16,17 @@ internal sealed class BatchQueue
 
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
-    public static async Task<BatchQueue> CreateAsync(AzuriteFixture azurite)
+    public static async Task<BatchQueue> CreateAsync(AzuriteFixture azurite, params HttpPipelinePolicy[] policies)
     {
         var name = $"b{Guid.NewGuid():N}";
         await azurite.Queues.CreateQueueAsync(name, cancellationToken: Token);
-        return new(azurite.Queues.GetQueueClient(name));
+        var options = new QueueClientOptions();
+        Array.ForEach(policies, policy => options.AddPolicy(policy, HttpPipelinePosition.PerCall));
+        return new(new(azurite.Server.ConnectionString, name, options));
     }
+
+    /// <summary>How many messages there are, those among them that show only later.</summary>
+    public async Task<int> CountAsync() => (await Client.GetPropertiesAsync(Token)).Value.ApproximateMessagesCount;
 
     /// <summary>All messages, which are then gone from the queue.</summary>
     public async Task<IReadOnlyList<BinaryData>> TakeAllAsync()

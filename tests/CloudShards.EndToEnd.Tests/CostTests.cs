@@ -72,14 +72,16 @@ public sealed class CostTests(AzuriteFixture azurite)
         Assert.Equal("list", Of(storage.Uploads.Name)[1].Component);
         Assert.Equal(Tensors.Sum(tensor => tensor.Bytes), Of(storage.Uploads.Name)[3].ResponseBytes);
 
-        // The store: each shard, the manifest, and the tag, which is read first.
+        // The store: each shard, their pack, the manifest, and the tag, which is read first.
         Assert.Equal(
-            [.. Enumerable.Repeat("PUT", Tensors.Length), "PUT", "HEAD", "GET", "PUT"],
+            [.. Enumerable.Repeat("PUT", Tensors.Length), "PUT", "PUT", "HEAD", "GET", "PUT"],
             Of(storage.Shards.Name).Select(request => request.Method));
 
-        // The status: begun, planned, committed.
+        Assert.StartsWith("packs/", Of(storage.Shards.Name)[Tensors.Length].Blob, StringComparison.Ordinal);
+
+        // The status: begun, planned, whether it still goes on, committed.
         Assert.Equal(
-            [.. Enumerable.Repeat(new[] { "GET", "PUT" }, 3).SelectMany(pair => pair)],
+            ["GET", "PUT", "GET", "PUT", "GET", "GET", "PUT"],
             Of(storage.Work.Name).Select(request => request.Method));
         Assert.All(requests.Requests.Where(request => request.Method == "PUT"), put => Assert.True(put.IfNoneMatch == "*" || put.IfMatch is not null));
 

@@ -72,7 +72,7 @@ public sealed class EveryFormatTests(AzuriteFixture azurite)
         Assert.Equal([new ManifestSource(Upload, file.Bytes, file.Format)], manifest.Source);
         Assert.Equal(
             manifest.Tensors.Select(tensor => StoreLayout.Shard(tensor.Digest)).Append(StoreLayout.Manifest(Upload, Digest.Of(manifest.ToUtf8())))
-                .Append(StoreLayout.Tag(Upload, ShardTag.Latest)).Distinct().Order(StringComparer.Ordinal),
+                .Append(StoreLayout.Tag(Upload, ShardTag.Latest)).Concat(CorpusAssert.PacksOf(manifest)).Distinct().Order(StringComparer.Ordinal),
             (await storage.StoredAsync()).Keys);
         Assert.False(File.Exists(Evidence), "The file has run code.");
     }

@@ -1,3 +1,4 @@
+using Azure.Core;
 using Azure.Core.Pipeline;
 using CloudShards.Formats;
 using CloudShards.Sharding;
@@ -10,8 +11,8 @@ namespace CloudShards.EndToEnd.Tests;
 public sealed class FanOutTests(AzuriteFixture azurite)
 {
     private const int Tensors = 8;
-    private static readonly ShardingOptions Options = new() { MaxBatchShards = 2 };
-    private static readonly ShardingOptions OtherOptions = new() { MaxBatchShards = 5 };
+    private static readonly ShardingOptions Options = new() { MaxBatchShards = 2, MaxPackedBytes = 0 };
+    private static readonly ShardingOptions OtherOptions = new() { MaxBatchShards = 5, MaxPackedBytes = 64 };
 
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
@@ -22,7 +23,7 @@ public sealed class FanOutTests(AzuriteFixture azurite)
     {
         var (storage, queue, upload) = await UploadAsync();
         var alone = await StorageContainers.CreateAsync(azurite);
-        var expected = await alone.NewPipeline().UploadedAsync((await alone.UploadAsync(upload.Path, await FileAsync())).Event, Token);
+        var expected = await alone.NewPipeline(Options).UploadedAsync((await alone.UploadAsync(upload.Path, await FileAsync())).Event, Token);
 
         var dispatched = await storage.NewPipeline(Options, queue.Client).UploadedAsync(upload.Event, Token);
         Assert.Equal((JobState.Sharding, new(0, Tensors)), (dispatched.State, dispatched.Shards));
@@ -70,6 +71,34 @@ public sealed class FanOutTests(AzuriteFixture azurite)
         }
 
         Assert.Equal(Enumerable.Range(1, Tensors / 2).Select(batch => 2L * batch), done);
+    }
+
+    [Fact]
+    public async Task TheStatusMovesWhileABatchIsUnderWay()
+    {
+        var hook = new RequestHook();
+        var (storage, queue, upload) = await UploadAsync(hook);
+        var clock = new FakeTimeProvider(DateTimeOffset.UtcNow);
+        var options = Options with { MaxBatchShards = 4 };
+        await storage.Plain.NewPipeline(options, queue.Client).UploadedAsync(upload.Event, Token);
+        var messages = await queue.TakeAllAsync();
+        await storage.Plain.NewPipeline(options, queue.Client).BatchAsync(messages[0], Token);
+        var (written, told) = (0, 0L);
+        hook.Sending = async (_, request) =>
+        {
+            if (request.Method == RequestMethod.Put && request.Uri.Path.Contains("/tensors/", StringComparison.Ordinal) && Interlocked.Increment(ref written) == 4)
+            {
+                await Eventually.TrueAsync(async () =>
+                {
+                    clock.Advance(JobRuns.ReportInterval);
+                    return (told = (await StatusAsync(storage, upload)).Shards.Done) == 7;
+                });
+            }
+        };
+
+        var status = await storage.NewPipeline(options, queue.Client, clock).BatchAsync(messages[1], Token);
+
+        Assert.Equal((7, JobState.Committed, new(Tensors, Tensors)), (told, status!.State, status.Shards));
     }
 
     [Fact]

@@ -108,9 +108,10 @@ public sealed class PipelineTests(AzuriteFixture azurite)
     {
         var storage = await StorageContainers.CreateAsync(azurite);
         var file = CorpusFile.Get("plain.pt");
-        var one = await storage.NewPipeline().UploadedAsync((await storage.UploadAsync(file)).Event, Token);
+        var options = new ShardingOptions { MaxPackedBytes = 0 };
+        var one = await storage.NewPipeline(options).UploadedAsync((await storage.UploadAsync(file)).Event, Token);
 
-        var many = await storage.NewPipeline(new() { MaxBatchShards = 7 }).UploadedAsync((await storage.UploadAsync(file)).Event, Token);
+        var many = await storage.NewPipeline(options with { MaxBatchShards = 7 }).UploadedAsync((await storage.UploadAsync(file)).Event, Token);
 
         Assert.Equal((one.Reference, 0), (many.Reference, many.ShardsCreated));
         Assert.Equal(one.Shards, many.Shards);

@@ -47,6 +47,7 @@ public sealed class ProcessTests
     [InlineData("names the storage account", "--connection-string", "UseDevelopmentStorage=true", "--account", "a")]
     [InlineData("cannot start", "--connection-string", "nonsense")]
     [InlineData("`--conection-string` is no option", "--conection-string", "text")]
+    [InlineData("/proc/nope", "--folder", "/proc/nope")]
     [InlineData("`--work` is no option of this program, or its value is missing", "--work")]
     public async Task WhatCannotWorkIsSaidInOneLine(string because, params string[] arguments)
     {
@@ -58,10 +59,13 @@ public sealed class ProcessTests
         Assert.DoesNotContain("   at ", program.Errors, StringComparison.Ordinal);
     }
 
-    [Fact]
-    public async Task HelpNamesEveryOption()
+    [Theory]
+    [InlineData("--help")]
+    [InlineData("--account", "a", "-h")]
+    [InlineData("--visibility", "--help")]
+    public async Task HelpNamesEveryOption(params string[] arguments)
     {
-        using var program = LocalHostProgram.Start("--help");
+        using var program = LocalHostProgram.Start(arguments);
 
         Assert.Equal(0, await program.EndAsync(Token));
         Assert.All(

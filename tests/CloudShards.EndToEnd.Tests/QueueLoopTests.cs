@@ -151,6 +151,57 @@ public sealed class QueueLoopTests(AzuriteFixture azurite) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task ARenewalThatFailsOnceIsMadeTheNextTime()
+    {
+        var clock = new FakeTimeProvider();
+        var (begun, done, updates) = (new TaskCompletionSource(), new TaskCompletionSource(), 0);
+        var hook = new RequestHook
+        {
+            Answering = (_, request) => IsUpdate(request) && ++updates == 1 ? new ErrorResponse(403, "AuthorizationFailure") : null,
+        };
+        var options = new QueueClientOptions();
+        options.AddPolicy(hook, Azure.Core.HttpPipelinePosition.PerCall);
+        using var loop = new QueueLoop(
+            new(azurite.Server.ConnectionString, _queue.Name, options), _poison, (_, _) => WorkAsync(begun, done), Options(), clock, Logger());
+        await _queue.SendMessageAsync("aGVsbG8=", Token);
+        await loop.StartAsync(Token);
+        await begun.Task.WaitAsync(Token);
+
+        clock.Advance(TimeSpan.FromSeconds(30));
+        await Eventually.TrueAsync(() => Task.FromResult(_log.From(LogLevel.Warning).Count == 1));
+        clock.Advance(TimeSpan.FromSeconds(30));
+        await Eventually.TrueAsync(() => Task.FromResult(updates == 2));
+        done.SetResult();
+
+        await EmptyAsync(_queue);
+        await loop.StopAsync(Token);
+        Assert.Equal((1, 0), (_log.From(LogLevel.Warning).Count, await CountAsync(_poison)));
+    }
+
+    [Fact]
+    public async Task AMessageThatIsLostMeanwhileIsSaidOnceAndItsWorkGoesOn()
+    {
+        var clock = new FakeTimeProvider();
+        var (begun, done) = (new TaskCompletionSource(), new TaskCompletionSource());
+        using var loop = new QueueLoop(_queue, _poison, (_, _) => WorkAsync(begun, done), Options(), clock, Logger());
+        await _queue.SendMessageAsync("aGVsbG8=", Token);
+        await loop.StartAsync(Token);
+        await begun.Task.WaitAsync(Token);
+        await _queue.ClearMessagesAsync(Token);
+
+        clock.Advance(TimeSpan.FromSeconds(30));
+        await Eventually.TrueAsync(() => Task.FromResult(_log.From(LogLevel.Warning).Count == 1));
+        clock.Advance(TimeSpan.FromMinutes(5));
+        done.SetResult();
+        await _queue.SendMessageAsync("aGVsbG8=", Token);
+        clock.Advance(TimeSpan.FromSeconds(1));
+        await EmptyAsync(_queue);
+        await loop.StopAsync(Token);
+
+        Assert.Contains("was handed to another worker", Assert.Single(_log.From(LogLevel.Warning)), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task WorkThatTheHostsEndInterruptsStaysInTheQueue()
     {
         var begun = new TaskCompletionSource();
@@ -199,6 +250,15 @@ public sealed class QueueLoopTests(AzuriteFixture azurite) : IAsyncLifetime
         Assert.False(loop.ExecuteTask!.IsCompleted);
         await loop.StopAsync(Token);
     }
+
+    private static Task WorkAsync(TaskCompletionSource begun, TaskCompletionSource done)
+    {
+        begun.TrySetResult();
+        return done.Task;
+    }
+
+    private static bool IsUpdate(Azure.Core.Request request) =>
+        request.Method == Azure.Core.RequestMethod.Put && request.Uri.Path.Contains("/messages/", StringComparison.Ordinal);
 
     private static LocalHostOptions Options() => new() { PollInterval = TimeSpan.FromMilliseconds(20), RetryDelay = TimeSpan.Zero };
 

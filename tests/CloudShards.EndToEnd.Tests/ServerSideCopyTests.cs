@@ -7,6 +7,7 @@ using Azure.Storage.Blobs;
 using CloudShards.Formats;
 using CloudShards.Sharding;
 using CloudShards.Testing;
+using Microsoft.Extensions.Time.Testing;
 
 namespace CloudShards.EndToEnd.Tests;
 
@@ -88,6 +89,73 @@ public sealed class ServerSideCopyTests(AzuriteFixture azurite)
     [Fact]
     public Task WhereTheServiceCannotCopyTheBytesAreStreamed() => AssertStreamedAsync(
         new() { Answering = (_, request) => IsCopy(request) ? new ErrorResponse(501, "APINotImplemented") : null });
+
+    /// <summary>Azurite says no more where the address of the source is signed for an account.</summary>
+    [Fact]
+    public Task WhereTheServiceFailsWithoutAWordTheBytesAreStreamed() => AssertStreamedAsync(
+        new() { Answering = (_, request) => IsCopy(request) ? new ErrorResponse(500, "") : null });
+
+    [Theory]
+    [InlineData(403, 10, true)]
+    [InlineData(403, 9, false)]
+    [InlineData(501, 10_000, false)]
+    public async Task ARefusalIsRememberedForAWhile(int status, int minutes, bool isAskedAgain)
+    {
+        var (storage, upload) = await UploadAsync();
+        var (copies, clock) = (0, new FakeTimeProvider(DateTimeOffset.UtcNow));
+        var hook = new RequestHook { Answering = (_, request) => IsCopy(request) && ++copies > 0 ? new ErrorResponse(status, CannotVerifyCopySource) : null };
+        var worker = storage.BeforeSigning(hook).NewPipeline(new() { MemoryBudgetBytes = 36 << 20 }, clock: clock);
+        await worker.UploadedAsync(upload.Event, Token);
+        await ForgetAsync(storage);
+        var before = copies;
+
+        clock.Advance(TimeSpan.FromMinutes(minutes));
+        var again = await storage.UploadAsync("model.safetensors", await FileAsync());
+        Assert.Equal(JobState.Committed, (await worker.UploadedAsync(again.Event, Token)).State);
+
+        Assert.Equal((true, isAskedAgain), (before > 0, copies > before));
+    }
+
+    [Fact]
+    public async Task AnUploadThatIsDeletedDuringTheCopyGivesWayAndOthersAreCopied()
+    {
+        var (storage, upload) = await UploadAsync();
+        var copies = 0;
+        var hook = new RequestHook
+        {
+            Sending = async (_, request) =>
+            {
+                if (IsCopy(request) && ++copies == 1)
+                {
+                    await storage.Uploads.DeleteBlobAsync(upload.Path, cancellationToken: Token);
+                }
+            },
+        };
+        var worker = storage.BeforeSigning(hook).NewPipeline(new() { MemoryBudgetBytes = 36 << 20 });
+
+        var status = await worker.UploadedAsync(upload.Event, Token);
+
+        Assert.Equal(JobState.Superseded, status.State);
+        var before = copies;
+        var other = await storage.UploadAsync("other.safetensors", await FileAsync());
+        Assert.Equal(JobState.Committed, (await worker.UploadedAsync(other.Event, Token)).State);
+        Assert.True(copies > before, "It was streamed.");
+    }
+
+    [Fact]
+    public async Task ACommitWhoseAnswerIsLostIsOneThatIsThere()
+    {
+        var (hook, lost) = (new RequestHook(), 0);
+        var (storage, upload) = await UploadAsync(hook);
+        hook.Answered = (_, request) => request.Uri.Query.Contains("comp=blocklist", StringComparison.Ordinal) && ++lost == 1
+            ? throw new IOException("Connection reset.")
+            : Task.CompletedTask;
+
+        var status = await storage.NewPipeline(new() { MemoryBudgetBytes = 36 << 20 }).UploadedAsync(upload.Event, Token);
+
+        Assert.Equal((JobState.Committed, true), (status.State, lost > 1));
+        await storage.ReadAllAsync("model");
+    }
 
     [Fact]
     public async Task AnUploadThatIsOverwrittenBeforeTheCopyGivesWay()
@@ -197,6 +265,14 @@ public sealed class ServerSideCopyTests(AzuriteFixture azurite)
         Assert.Equal((JobState.Committed, 3), (status.State, status.ShardsCreated));
         Assert.InRange(asked, 1, 2);
         await storage.ReadAllAsync("model");
+    }
+
+    private static async Task ForgetAsync(StorageContainers storage)
+    {
+        foreach (var shard in (await storage.StoredAsync("tensors/")).Keys)
+        {
+            await storage.Shards.DeleteBlobAsync(shard, cancellationToken: Token);
+        }
     }
 
     private static bool IsCopy(Request request) => request.Headers.TryGetValue(CopySource, out _);

@@ -50,4 +50,20 @@ public sealed class SetNameTests(AzuriteFixture azurite)
         await CheckpointSet.AssertWaitsAsync(index, [set.Parts[1].Path], storage);
         await CheckpointSet.AssertWaitsAsync(uploads[0], [set.Parts[1].Path], storage);
     }
+
+    [Fact]
+    public async Task OfManyFilesThatASetLacksSomeAreNamedAndAllAreCounted()
+    {
+        const int Files = 15_000;
+        var storage = await StorageContainers.CreateAsync(azurite);
+        var name = new string('x', 120);
+        var json = BinaryData.FromObjectAsJson(new { weight_map = Enumerable.Range(0, Files).ToDictionary(i => $"t{i}", i => $"{name}{i:d5}.safetensors") });
+        var index = await storage.UploadAsync("m/model.safetensors.index.json", json);
+
+        await storage.NewPipeline().UploadedAsync(index.Event, Token);
+
+        var status = await storage.NewPipeline().TryGetStatusAsync(index.Path, index.ETag, Token);
+        Assert.Equal((JobState.Waiting, Files, 100), (status!.State, status.WaitsForCount, status.WaitsFor!.Value.Length));
+        Assert.Equal($"m/{name}00000.safetensors", status.WaitsFor.Value[0]);
+    }
 }

@@ -52,5 +52,47 @@ public sealed class SetRaceTests(AzuriteFixture azurite)
         }
     }
 
+    /// <summary>A worker that saw the set incomplete tells its files so when another has handed it out by then.</summary>
+    [Fact]
+    public async Task AFileOfASetInWorkDoesNotWait()
+    {
+        var options = new ShardingOptions { MaxBatchShards = 1, MaxPackedBytes = 0 };
+        var set = CheckpointSet.OfCorpus("hf_st");
+        var requests = int.MaxValue;
+        for (var at = 0; at < requests; at++)
+        {
+            var hook = new RequestHook();
+            var storage = await StorageContainers.CreateAsync(azurite, hook);
+            var queue = await BatchQueue.CreateAsync(azurite);
+            var uploads = new List<Upload>(await CheckpointSet.UploadAsync(storage, [set.Index, set.Parts[0]]));
+            var moment = at;
+            hook.Answered = async (number, _) =>
+            {
+                if (number == moment)
+                {
+                    uploads.Add(await storage.UploadAsync(set.Parts[1].Path, set.Parts[1].Content));
+                    await storage.Plain.NewPipeline(options, queue.Client).UploadedAsync(uploads[^1].Event, Token);
+                }
+            };
+
+            await storage.NewPipeline(options, queue.Client).UploadedAsync(uploads[0].Event, Token);
+
+            if (uploads.Count < 3)
+            {
+                requests = hook.Count;
+                continue;
+            }
+
+            foreach (var upload in uploads)
+            {
+                var status = await storage.Plain.NewPipeline().TryGetStatusAsync(upload.Path, upload.ETag, Token);
+                Assert.Equal((JobState.Sharding, null), (status!.State, status.WaitsFor));
+            }
+
+            await queue.WorkOffAsync(storage.Plain.NewPipeline(options, queue.Client));
+            Assert.Equal(JobState.Committed, (await storage.Plain.NewPipeline().TryGetStatusAsync(uploads[0].Path, uploads[0].ETag, Token))!.State);
+        }
+    }
+
     private static Task<BinaryData> PartAsync(int seed) => Checkpoints.SafetensorsAsync(seed, new SyntheticTensor("t", TensorDType.U8, [16]));
 }

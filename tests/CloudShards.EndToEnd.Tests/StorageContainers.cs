@@ -45,10 +45,12 @@ internal sealed class StorageContainers
         await azurite.NewContainerAsync(policies));
 
     /// <summary>A pipeline, as a worker of its own has it.</summary>
-    public CheckpointPipeline NewPipeline(ShardingOptions? options = null, QueueClient? batches = null, TimeProvider? clock = null) => new(
+    public CheckpointPipeline NewPipeline(
+        ShardingOptions? options = null, QueueClient? batches = null, TimeProvider? clock = null, QueueClient? events = null) => new(
         Uploads,
         new BlobShardStore(Shards),
         new BlobShardStore(Work),
+        events,
         batches,
         options ?? new(),
         clock ?? TimeProvider.System,

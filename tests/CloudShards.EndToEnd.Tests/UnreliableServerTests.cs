@@ -8,7 +8,7 @@ namespace CloudShards.EndToEnd.Tests;
 public sealed class UnreliableServerTests(AzuriteFixture azurite)
 {
     private const double Share = 0.05;
-    private static readonly ShardingOptions Options = new() { MaxBatchShards = 8 };
+    private static readonly ShardingOptions Options = new() { MaxBatchShards = 8, MaxPackedBytes = 0 };
 
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
@@ -19,7 +19,7 @@ public sealed class UnreliableServerTests(AzuriteFixture azurite)
     public async Task ACheckpointIsShardedAsByAReliableOne(int seed)
     {
         var quiet = await StorageContainers.CreateAsync(azurite);
-        var expected = await quiet.NewPipeline().UploadedAsync((await quiet.UploadAsync("model.safetensors", await FileAsync())).Event, Token);
+        var expected = await quiet.NewPipeline(Options).UploadedAsync((await quiet.UploadAsync("model.safetensors", await FileAsync())).Event, Token);
         var server = new UnreliableServer(seed, Share);
         var storage = await StorageContainers.CreateAsync(azurite, server);
         var queue = await BatchQueue.CreateAsync(azurite);

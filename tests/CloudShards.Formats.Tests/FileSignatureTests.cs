@@ -28,7 +28,10 @@ public sealed class FileSignatureTests
         { "\u0080\u0002}q\0.", CheckpointError.NotACheckpoint, "bare pickle" },
         { "hello, world", CheckpointError.NotACheckpoint, "text" },
         { "\u0007\u0006\u0005\u0004\u0003\u0002\u0001\0\u00ff", CheckpointError.NotACheckpoint, "no known format" },
-        { "PK\u0005\u0006" + "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", CheckpointError.NotACheckpoint, "no known format" },
+        { "PK\u0005\u0006" + "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", CheckpointError.NotACheckpoint, "empty zip" },
+        { "Rar!\u001a\u0007\u0001\0", CheckpointError.NotACheckpoint, "RAR" },
+        { "\u00ff\u00feh\0i\0", CheckpointError.NotACheckpoint, "UTF-16" },
+        { "\u00fe\u00ff\0h\0i", CheckpointError.NotACheckpoint, "UTF-16" },
     };
 
     [Theory]

@@ -12,7 +12,7 @@ public sealed class FuzzingTests
     {
         var fuzzer = new Fuzzer(seed: 11);
 
-        Assert.All(Enumerable.Range(0, 20_000), number => Assert.Null(fuzzer.Run(number).Problem));
+        Assert.All(Enumerable.Range(0, 60_000), number => Assert.Null(fuzzer.Run(number).Problem));
     }
 
     // Six lists that each hold the one before ten times: 800 bytes, and a million values.
@@ -38,6 +38,22 @@ public sealed class FuzzingTests
 
         Assert.Equal(CheckpointError.LimitExceeded, refusal?.Error);
         Assert.InRange(allocated, 0, 1 << 20);
+    }
+
+    // A text of a kilobyte, four thousand times over: four megabytes of values.
+    [Fact]
+    public void ALongTextIsNotRepeatedForEveryByteThatNamesIt()
+    {
+        byte[] pickle =
+        [
+            0x80, 2, (byte)'X', 0, 4, 0, 0, .. new byte[1024], (byte)'q', 0, (byte)'0', (byte)']', (byte)'(',
+            .. Enumerable.Repeat<byte[]>([(byte)'h', 0], 4_000).SelectMany(get => get), (byte)'e', (byte)'.',
+        ];
+
+        var (allocated, refusal) = CheckpointBytes.Measure(new ZipBytes([new("archive/data.pkl", pickle)]).ToArray());
+
+        Assert.Equal(CheckpointError.LimitExceeded, refusal?.Error);
+        Assert.InRange(allocated, 0, 8 << 20);
     }
 
     [Fact]

@@ -79,6 +79,50 @@ public sealed class TensorGatherTests
         Assert.Throws<ArgumentOutOfRangeException>(() => gather.SourceOf(0, 1));
     }
 
+    // Two rows eight mebibytes apart: of what lies between, nothing is read.
+    [Fact]
+    public void ScatteredElementsAreReadOneByOne()
+    {
+        const int Row = 8 << 20;
+        var gather = new TensorGather(new("t", TensorDType.F32, new([2, 3]), new() { Extent = new(8, Row + 12), Strides = [Row / 4, 1] }));
+
+        Assert.Equal([new(8, 12), new(8 + Row, 12)], gather.BlocksOf(0, 6, 4 << 20));
+        Assert.Equal([new(8, 12)], gather.BlocksOf(0, 3, 4 << 20));
+    }
+
+    [Fact]
+    public void BlocksOfAViewGiveIt()
+    {
+        const int Gap = TensorGather.MaxGap;
+        var tensor = new TensorInfo("t", TensorDType.U8, new([5, 2]), new() { Extent = new(3, 12 * Gap), Strides = [(2 * Gap) + 1, Gap] });
+        var file = new byte[(12 * Gap) + 3];
+        new Random(1).NextBytes(file);
+        var (gather, window, read) = (new TensorGather(tensor), new byte[10], 0L);
+
+        foreach (var block in gather.BlocksOf(0, 10, 1 << 20))
+        {
+            gather.Gather(0, window, block.Offset, file.AsSpan((int)block.Offset, (int)block.Length));
+            read += block.Length;
+        }
+
+        Assert.Equal(NaiveGather.Gather(tensor, file), window);
+        Assert.InRange(read, 10, file.Length);
+    }
+
+    // A hash code that folds a long's halves onto each other is the same for all of these.
+    [Fact]
+    public void LayoutsAndShapesAreToldApartByAllTheirBits()
+    {
+        var numbers = Enumerable.Range(1, 1000).Select(i => ((long)i << 32) | (uint)i).ToList();
+
+        Assert.InRange(numbers.Select(number => new TensorShape([0, number]).GetHashCode()).Distinct().Count(), 990, 1000);
+        Assert.InRange(numbers.Select(number => new ByteRange(number, 1).GetHashCode()).Distinct().Count(), 990, 1000);
+        Assert.InRange(numbers.Select(number => new ByteRange(1, number).GetHashCode()).Distinct().Count(), 990, 1000);
+        Assert.InRange(numbers.Select(number => new TensorLayout { Extent = new(0, number) }.GetHashCode()).Distinct().Count(), 990, 1000);
+        Assert.InRange(numbers.Select(number => new TensorLayout { Extent = default, ElementOffset = number }.GetHashCode()).Distinct().Count(), 990, 1000);
+        Assert.InRange(numbers.Select(number => new TensorLayout { Extent = default, Strides = [number] }.GetHashCode()).Distinct().Count(), 990, 1000);
+    }
+
     private static byte[] Gather(TensorInfo tensor, byte[] file, int windowElements, int blockElements)
     {
         var gather = new TensorGather(tensor);

@@ -9,12 +9,14 @@ namespace CloudShards.Functions.Tests;
 
 public sealed class ShardingFunctionsTests(AzuriteFixture azurite)
 {
+    private static readonly (string, string?) Account = ("CheckpointStorage:accountName", "a");
+
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
     [Fact]
     public async Task AnUploadIsShardedByTheSettingsOfTheApp()
     {
-        using var host = Host(("CheckpointStorage", azurite.Server.ConnectionString), ("Sharding:MaxBatchShards", "5"));
+        using var host = Host(("CheckpointStorage", azurite.Server.ConnectionString), ("Sharding:MaxBatchShards", "5"), ("Sharding:MaxPackedBytes", "0"));
         await host.StartAsync(Token);
         var storage = host.Services.GetRequiredService<StorageConnection>();
         foreach (var container in (string[])[StorageNames.Uploads, StorageNames.Shards, StorageNames.Work])
@@ -54,7 +56,9 @@ public sealed class ShardingFunctionsTests(AzuriteFixture azurite)
     [Fact]
     public async Task SettingsThatCannotBeUsedStopTheAppAndAllAreNamed()
     {
-        using var host = Host(("Sharding:MemoryBudgetBytes", "1000"), ("Sharding:MaxBatchShards", "0"), ("Sharding:GarbageGrace", "1.00:00:00"));
+        using var host = Host(
+            Account, ("Sharding:MemoryBudgetBytes", "1000"), ("Sharding:MaxBatchShards", "0"), ("Sharding:MaxPackedBytes", "65537"), ("Sharding:SetQuietPeriod", "2.00:00:00"),
+            ("Sharding:GarbageGrace", "1.00:00:00"));
 
         var error = await Assert.ThrowsAsync<OptionsValidationException>(() => host.StartAsync(Token));
 
@@ -62,6 +66,8 @@ public sealed class ShardingFunctionsTests(AzuriteFixture azurite)
             [
                 "Setting `Sharding__MemoryBudgetBytes` is 1000; it is at least 37748736 (36 MiB).",
                 "Setting `Sharding__MaxBatchShards` is 0; it is at least 1.",
+                "Setting `Sharding__MaxPackedBytes` is 65537; it is 0 to 65536 (64 KiB).",
+                "Setting `Sharding__SetQuietPeriod` is 2.00:00:00; it is 0 to 1.00:00:00.",
                 "Setting `Sharding__GarbageGrace` is 1.00:00:00; it is at least 2.00:00:00.",
             ],
             error.Failures);
@@ -72,7 +78,7 @@ public sealed class ShardingFunctionsTests(AzuriteFixture azurite)
     [InlineData("Sharding:MaxBatchBytes", "many")]
     public async Task AMisspeltSettingStopsTheApp(string setting, string value)
     {
-        using var host = Host((setting, value));
+        using var host = Host(Account, (setting, value));
 
         var error = await Assert.ThrowsAsync<InvalidOperationException>(() => host.StartAsync(Token));
 
@@ -113,6 +119,52 @@ public sealed class ShardingFunctionsTests(AzuriteFixture azurite)
         var error = Assert.Throws<InvalidOperationException>(host.Services.GetRequiredService<StorageConnection>);
 
         Assert.Contains($"`CheckpointStorage__blobServiceUri` {found}", error.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task AnAppWithoutAnAccountStopsAtItsStartAndAllThatIsMissingIsNamed()
+    {
+        using var host = Host(("Sharding:MaxBatchShards", "0"));
+
+        var error = await Assert.ThrowsAsync<AggregateException>(() => host.StartAsync(Token));
+
+        var failures = error.InnerExceptions.Cast<OptionsValidationException>().SelectMany(inner => inner.Failures).ToList();
+        Assert.Equal(3, failures.Count);
+        Assert.Contains(failures, failure => failure.Contains("`Sharding__MaxBatchShards`", StringComparison.Ordinal));
+        Assert.Contains(failures, failure => failure.Contains("`CheckpointStorage__blobServiceUri` is missing", StringComparison.Ordinal));
+        Assert.Contains(failures, failure => failure.Contains("`CheckpointStorage__queueServiceUri` is missing", StringComparison.Ordinal));
+    }
+
+    [Theory]
+    [InlineData("hello")]
+    [InlineData("AccountName=a")]
+    [InlineData("DefaultEndpointsProtocol=https;AccountName=a;AccountKey=!;EndpointSuffix=core.windows.net")]
+    public async Task WhatIsNoConnectionStringStopsTheAppAndIsNotRepeated(string connection)
+    {
+        using var host = Host(("CheckpointStorage", connection));
+
+        var error = await Assert.ThrowsAsync<OptionsValidationException>(() => host.StartAsync(Token));
+
+        Assert.Contains("`CheckpointStorage` is no connection string", error.Message, StringComparison.Ordinal);
+        Assert.DoesNotContain("AccountKey", error.Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(null, null, null)]
+    [InlineData("InstrumentationKey=a", null, null)]
+    [InlineData("InstrumentationKey=a", "Authorization=AAD", "")]
+    [InlineData("InstrumentationKey=a", "Authorization=AAD;ClientId=b", "b")]
+    [InlineData("InstrumentationKey=a", "clientid = b ; authorization=aad;", "b")]
+    [InlineData("InstrumentationKey=a", "ClientId=b", null)]
+    public void TelemetryGoesWhereAndAsWhomTheSettingsSay(string? connection, string? authentication, string? clientId)
+    {
+        var settings = new ConfigurationBuilder().AddInMemoryCollection(
+            [new("APPLICATIONINSIGHTS_CONNECTION_STRING", connection), new("APPLICATIONINSIGHTS_AUTHENTICATION_STRING", authentication)]).Build();
+
+        var found = ApplicationInsights.Find(settings);
+
+        Assert.Equal((connection, clientId), (found?.ConnectionString, found?.ClientId));
+        Assert.Equal(clientId is null, found?.Credential is null);
     }
 
     private static IHost Host(params (string Key, string? Value)[] settings)

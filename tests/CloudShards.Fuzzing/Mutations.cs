@@ -28,6 +28,10 @@ internal static class Mutations
         return [.. bytes];
     }
 
+    /// <summary>Another number than <paramref name="number"/>: near to it, or one of those at which programs fail.</summary>
+    public static long Number(Random random, long number) =>
+        random.Next(2) == 0 ? number + random.Next(-20, 20) : Interesting[random.Next(Interesting.Length)];
+
     private static void Once(Random random, List<byte> bytes, byte[] other)
     {
         var at = random.Next(bytes.Count);
@@ -40,7 +44,7 @@ internal static class Mutations
                 bytes[at] = (byte)random.Next(256);
                 break;
             case 2:
-                Overwrite(bytes, at, Number(random));
+                Overwrite(bytes, at, NumberBytes(random));
                 break;
             case 3:
                 bytes.RemoveRange(at, random.Next(Math.Min(64, bytes.Count - at)));
@@ -64,7 +68,7 @@ internal static class Mutations
         }
     }
 
-    private static byte[] Number(Random random)
+    private static byte[] NumberBytes(Random random)
     {
         var bytes = new byte[sizeof(long)];
         BinaryPrimitives.WriteInt64LittleEndian(bytes, Interesting[random.Next(Interesting.Length)] + random.Next(-2, 3));

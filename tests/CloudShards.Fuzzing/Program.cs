@@ -8,9 +8,10 @@ if (args is ["--help" or "-h", ..] || args.Length % 2 != 0)
     Console.WriteLine("""
         Feeds made-up files to the parsers.
 
-          dotnet run -c Release --project tests/CloudShards.Fuzzing -- [--cases N] [--seed N] [--from N]
+          dotnet run -c Release --project tests/CloudShards.Fuzzing -- [--cases N] [--seed N] [--from N] [--cores N]
 
-        --cases   how many, 1,000,000 by default       --seed   another run, 1 by default       --from   the first case's number, 0 by default
+        --cases   how many, 1,000,000 by default       --seed    another run, 1 by default
+        --from    the first case's number, 0 by default --cores   how many to use, all by default
 
         A failing case is written to the working folder as fuzz-SEED-NUMBER.bin, and the exit code is 1.
         """);
@@ -21,7 +22,8 @@ var options = args.Chunk(2).ToDictionary(pair => pair[0], pair => long.Parse(pai
 var (cases, seed, from) = (options.GetValueOrDefault("--cases", 1_000_000), options.GetValueOrDefault("--seed", 1), options.GetValueOrDefault("--from", 0));
 var (fuzzer, watch, done, failures) = (new Fuzzer((ulong)seed), Stopwatch.StartNew(), 0L, 0);
 var outcomes = new ConcurrentDictionary<(string Kind, string Outcome), long>();
-Parallel.For(from, from + cases, number =>
+var parallel = new ParallelOptions { MaxDegreeOfParallelism = (int)options.GetValueOrDefault("--cores", Environment.ProcessorCount) };
+Parallel.For(from, from + cases, parallel, number =>
 {
     var outcome = fuzzer.Run(number);
     outcomes.AddOrUpdate((outcome.Kind, outcome.Refusal?.ToString() ?? "described"), 1, (_, count) => count + 1);

@@ -11,6 +11,8 @@ internal static class SafetensorsGrammar
     private static readonly string[] Names = ["a", "b", "a.b", "", "__metadata__", "\\u0061", "\\ud800", "é", "w w", "\\\"", "x\\u0000"];
     private static readonly string[] Values = ["0", "4", "8", "-1", "4.0", "1e3", "9223372036854775807", "18446744073709551616", "null", "true", "\"4\"", "[]", "{}", "[0,4]"];
 
+    private static readonly string[] Files = ["a.safetensors", "b.safetensors", "a/b", "..", "C:x", "/etc/passwd", "\\u002e\\u002e", "x\\u0000"];
+
     public static byte[] File(Random random)
     {
         var (header, offset) = (new StringBuilder("{"), 0);
@@ -36,8 +38,18 @@ internal static class SafetensorsGrammar
         var digest = "sha256:" + new string("0123456789abcdefg"[random.Next(random.Next(20) == 0 ? 17 : 16)], 64);
         var tensors = string.Join(',', Enumerable.Range(0, random.Next(4)).Select(i =>
             $"{{\"name\":\"{Pick(random, Names)}{i}\",\"dtype\":\"F32\",\"shape\":[{Value(random, 2)}],\"bytes\":{Value(random, 8)},\"digest\":\"{digest}\",\"chunks\":[\"{random.NextInt64():x16}\"]}}"));
-        var packs = random.Next(3) == 0 ? $",\"packs\":[{{\"digest\":\"{digest}\",\"bytes\":{Value(random, 64)},\"tensors\":[{{\"name\":\"a0\",\"offset\":{Value(random, 0)}}}]}}]" : "";
+        var places = string.Join(',', Enumerable.Range(0, random.Next(4)).Select(i =>
+            $"{{\"name\":{Value(random, 0, $"\"{Pick(random, Names)}{i}\"")},\"{(random.Next(12) == 0 ? "name" : "offset")}\":{Value(random, 8 * i)}}}"));
+        var packs = random.Next(3) == 0 ? $",\"packs\":[{{\"digest\":\"{digest}\",\"bytes\":{Value(random, 64)},\"tensors\":[{places}]}}]" : "";
         var json = $"{{\"schema\":\"cloudshards/1\",\"name\":\"n\",\"source\":[],\"chunkBytes\":{Value(random, 16)},\"tensors\":[{tensors}]{packs},\"metadata\":{{}},\"values\":{Value(random, 0, "{}")}}}";
+        return Mangle(random, Encoding.UTF8.GetBytes(json));
+    }
+
+    public static byte[] Index(Random random)
+    {
+        var entries = string.Join(',', Enumerable.Range(0, random.Next(5)).Select(i =>
+            $"\"{Pick(random, Names)}{(random.Next(8) == 0 ? "" : i)}\":{(random.Next(10) == 0 ? Pick(random, Values) : $"\"{Pick(random, Files)}\"")}"));
+        var json = $"{{\"metadata\":{Value(random, 0, "{\"total_size\":8.0}")},\"weight_map\":{Value(random, 0, $"{{{entries}}}")}}}";
         return Mangle(random, Encoding.UTF8.GetBytes(json));
     }
 

@@ -41,17 +41,34 @@ public sealed partial class DocumentTests(Infrastructure infrastructure)
     public async Task ThePageKnowsEveryAlertAndEveryFile()
     {
         var deployment = await infrastructure.PredictAsync("tests/prod.bicepparam");
-        string[] topics = ["checkpoint-events-poison", "shard-batches-poison", "failed-job", "dead-letter", "throttling"];
+        string[] topics =
+        [
+            "checkpoint-events-poison", "shard-batches-poison", "failed-job", "idle-app", "garbage", "dead-letter", "dropped-event", "failed-delivery", "throttling",
+        ];
 
         Assert.Equal(
             topics.Select(topic => $"alert-{topic}-cloudshards-prod").Order(),
             deployment.Resources.Select(resource => resource.Name).Where(name => name.StartsWith("alert-", StringComparison.Ordinal)).Order());
         Assert.All(
-            ["### A checkpoint failed", "### A message in a poison queue", "### A dead letter", "### Back to an earlier version", "### Throttling", "### Removing and rotating access"],
+            [
+                "## Private network", "### A checkpoint failed", "### A message in a poison queue", "### Events wait", "### Garbage is not collected", "### A dead letter",
+                "### A lost event", "### Back to an earlier version", "### Throttling", "### Removing and rotating access",
+            ],
             section => Assert.Contains(section, Page, StringComparison.Ordinal));
         Assert.All(
             Infrastructure.Files.Where(file => file is not "types.bicep" && !file.StartsWith("tests/", StringComparison.Ordinal)),
             file => Assert.Contains($"{Path.GetFileName(file)}`", Page, StringComparison.Ordinal));
+    }
+
+    /// <summary>Whoever follows the page sees what the alert saw.</summary>
+    [Fact]
+    public async Task ThePageAsksForFailedJobsAsTheirAlertDoes()
+    {
+        var deployment = await infrastructure.PredictAsync("tests/prod.bicepparam");
+
+        var alert = deployment.Resources.Single(resource => resource.Name == "alert-failed-job-cloudshards-prod");
+
+        Assert.Contains(alert.At("properties.criteria.allOf")[0].GetProperty("query").GetString()!, Page, StringComparison.Ordinal);
     }
 
     [GeneratedRegex(@"^\|(?:(?<cell>[^|\n]+)\|){4}\r?$", RegexOptions.Multiline)]

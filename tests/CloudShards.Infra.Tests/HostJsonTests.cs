@@ -24,13 +24,12 @@ public sealed class HostJsonTests
         Assert.InRange(Time(HostJson.Root.GetProperty("functionTimeout").GetString()!), TimeSpan.FromMinutes(5), TimeSpan.FromMinutes(30));
     }
 
-    /// <summary>The alert of failed jobs reads them.</summary>
+    /// <summary>The worker sends its telemetry itself, and without this the host would send it once more, sampled.</summary>
     [Fact]
-    public void TracesAreNotSampled()
+    public void TheHostAndTheWorkerTellByOpenTelemetry()
     {
-        var sampling = HostJson.Root.GetProperty("logging").GetProperty("applicationInsights").GetProperty("samplingSettings");
-
-        Assert.Contains("Trace", sampling.GetProperty("excludedTypes").GetString()!.Split(';'));
+        Assert.Equal("OpenTelemetry", HostJson.Root.GetProperty("telemetryMode").GetString());
+        Assert.False(HostJson.Root.TryGetProperty("logging", out _), "In this mode the host does not look at it.");
     }
 
     private static TimeSpan Time(string text) => TimeSpan.ParseExact(text, "c", CultureInfo.InvariantCulture);

@@ -13,15 +13,15 @@ public sealed class Infrastructure : IAsyncLifetime
     /// <summary>The parameter files: what azd deploys to whom <see cref="AzdVariables"/> tell of, nothing chosen, everything chosen.</summary>
     internal static readonly string[] ParameterFiles = ["main.bicepparam", "tests/dev.bicepparam", "tests/prod.bicepparam"];
 
-    /// <summary>What azd sets, and what a user may set.</summary>
+    /// <summary>What azd sets, and what a user may set: a name that azd allows and Azure does not, lists with spaces and commas too many.</summary>
     internal static readonly Dictionary<string, string> AzdVariables = new()
     {
-        ["AZURE_ENV_NAME"] = "azd",
+        ["AZURE_ENV_NAME"] = "Team_A.(EU)",
         ["AZURE_LOCATION"] = "westeurope",
         ["AZURE_PRINCIPAL_ID"] = "55555555-5555-5555-5555-555555555555",
         ["AZURE_PRINCIPAL_TYPE"] = "User",
-        ["CLOUDSHARDS_READERS"] = "66666666-6666-6666-6666-666666666666, 77777777-7777-7777-7777-777777777777",
-        ["CLOUDSHARDS_ALERT_EMAILS"] = "oncall@example.com",
+        ["CLOUDSHARDS_READERS"] = " 66666666-6666-6666-6666-666666666666 , ,77777777-7777-7777-7777-777777777777, ",
+        ["CLOUDSHARDS_ALERT_EMAILS"] = "oncall@example.com, somebody@example.com ,",
     };
 
     private readonly ConcurrentDictionary<string, Task<Prediction>> _predictions = new();

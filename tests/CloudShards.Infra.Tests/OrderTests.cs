@@ -7,7 +7,7 @@ public sealed class OrderTests(Infrastructure infrastructure)
 {
     [Theory]
     [InlineData("eventSubscription", "access")]
-    [InlineData("functionApp", "access")]
+    [InlineData("functionApp", "access", "network")]
     [InlineData("access", "dataStorage", "eventTopic", "hostStorage", "identity", "monitoring")]
     [InlineData("alerts", "dataStorage", "eventTopic", "monitoring")]
     [InlineData("eventTopic", "dataStorage")]

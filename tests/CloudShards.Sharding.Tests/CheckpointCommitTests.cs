@@ -15,7 +15,7 @@ public sealed class CheckpointCommitTests : IDisposable
             Descriptions.Tensor("tied", 100, [2, 3]),
             Descriptions.Tensor("c", 200, []),
         ],
-        new() { MaxBatchShards = 2 });
+        new() { MaxBatchShards = 2, MaxPackedBytes = 0 });
 
     private readonly TemporaryFolder _folder = new();
     private readonly StoreWatch _shards;
@@ -28,6 +28,8 @@ public sealed class CheckpointCommitTests : IDisposable
         _tags = new(_shards, new FakeTimeProvider(Noon));
         _commit = new(_shards, _tags);
     }
+
+    private static ValueTask Agreed(CancellationToken cancellationToken) => ValueTask.CompletedTask;
 
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
@@ -83,11 +85,34 @@ public sealed class CheckpointCommitTests : IDisposable
     }
 
     [Fact]
+    public void APackNamesEveryTensorAtThePlaceOfItsShard()
+    {
+        // The last is the first in the file, and its batch comes before that of the others.
+        var planned = Descriptions.Plan(
+            [
+                Descriptions.Tensor("a", 100, [2, 3]),
+                Descriptions.Tensor("b", 80, [5]),
+                Descriptions.Tensor("tied", 100, [2, 3]),
+                Descriptions.Tensor("c", 99_000, []),
+                Descriptions.Tensor("large", 0, [20_000]),
+            ],
+            new() { MaxBatchShards = 1 });
+
+        var manifest = CheckpointCommit.Compose(
+            planned.Plan, planned.Tensors, [Receipt(1, "b", "a", "c") with { Packs = [new(Of("p"), new(0, 3))] }, Receipt(0, "l")]);
+
+        var pack = Assert.Single(manifest.Packs);
+        Assert.Equal((Of("p"), 48L), (pack.Digest, pack.Bytes));
+        Assert.Equal([new("b", 0), new("a", 20), new("tied", 20), new("c", 44)], pack.Tensors);
+        Assert.Equal([Of("a"), Of("b"), Of("a"), Of("c"), Of("l")], manifest.Tensors.Select(tensor => tensor.Digest));
+    }
+
+    [Fact]
     public async Task TheManifestIsWrittenBeforeTheTag()
     {
         var source = new SourceOf(default, Noon);
 
-        var reference = await _commit.PublishAsync(Manifest(), [source], Token);
+        var reference = await _commit.PublishAsync(Manifest(), [source], Agreed, Token);
 
         Assert.Equal(
             ["create " + StoreLayout.Manifest("model", reference.Digest!.Value), "replace " + StoreLayout.Tag("model", "latest")],
@@ -101,10 +126,10 @@ public sealed class CheckpointCommitTests : IDisposable
     public async Task PublishingAgainWritesNothing()
     {
         var source = new SourceOf(default, Noon);
-        var reference = await _commit.PublishAsync(Manifest(), [source], Token);
+        var reference = await _commit.PublishAsync(Manifest(), [source], Agreed, Token);
         var before = Directory.GetFiles(_folder.Path, "*", SearchOption.AllDirectories);
 
-        Assert.Equal(reference, await _commit.PublishAsync(Manifest(), [source], Token));
+        Assert.Equal(reference, await _commit.PublishAsync(Manifest(), [source], Agreed, Token));
 
         Assert.Equal(before, Directory.GetFiles(_folder.Path, "*", SearchOption.AllDirectories));
         Assert.Single(_shards.Writes, write => write.StartsWith("replace", StringComparison.Ordinal));
@@ -113,9 +138,9 @@ public sealed class CheckpointCommitTests : IDisposable
     [Fact]
     public async Task AnOlderUploadThatFinishesLateDoesNotMoveTheTag()
     {
-        var newer = await _commit.PublishAsync(Manifest(), [new SourceOf(default, Noon)], Token);
+        var newer = await _commit.PublishAsync(Manifest(), [new SourceOf(default, Noon)], Agreed, Token);
 
-        var older = await _commit.PublishAsync(Manifest() with { ChunkBytes = 1 << 20 }, [new SourceOf(default, Noon.AddSeconds(-1))], Token);
+        var older = await _commit.PublishAsync(Manifest() with { ChunkBytes = 1 << 20 }, [new SourceOf(default, Noon.AddSeconds(-1))], Agreed, Token);
 
         Assert.NotEqual(newer, older);
         Assert.Equal(newer.Digest, (await _tags.TryReadAsync(Latest, Token))!.Digest);
@@ -127,7 +152,7 @@ public sealed class CheckpointCommitTests : IDisposable
     {
         var source = new SourceOf(default, Noon) { IsChanged = true };
 
-        await Assert.ThrowsAsync<SourceChangedException>(() => _commit.PublishAsync(Manifest(), [source], Token));
+        await Assert.ThrowsAsync<SourceChangedException>(() => _commit.PublishAsync(Manifest(), [source], Agreed, Token));
 
         Assert.Null(await _tags.TryReadAsync(Latest, Token));
     }
@@ -135,7 +160,7 @@ public sealed class CheckpointCommitTests : IDisposable
     private static ShardManifest Manifest() => CheckpointCommit.Compose(Planned.Plan, Planned.Tensors, [Receipt(0, "b", "a"), Receipt(1, "c")]);
 
     private static ShardReceipt Receipt(int batch, params string[] shards) =>
-        new(batch, [.. shards.Select(shard => new ReceiptShard(Of(shard), [(ulong)(shard[0] - 'a' + 1)], Created: true))]);
+        new(batch, [.. shards.Select(shard => new ReceiptShard(Of(shard), [(ulong)(shard[0] - 'a' + 1)], Created: true))], []);
 
     private static Digest Of(string shard) => Digest.Of([(byte)shard[0]]);
 }

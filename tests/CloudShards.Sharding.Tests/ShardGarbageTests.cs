@@ -75,6 +75,37 @@ public sealed class ShardGarbageTests : IDisposable
     }
 
     [Fact]
+    public async Task PacksThatAManifestNamesStay()
+    {
+        var manifest = await ShardingRun.RunAsync(
+            new SourceOf(new byte[] { 1, 2, 3, 4 }, default),
+            Descriptions.Of([Descriptions.Tensor("a", 0, [1], TensorDType.U8), Descriptions.Tensor("b", 1, [2], TensorDType.U8)]),
+            _store,
+            Token);
+        await ManifestWriter.WriteAsync(_store, manifest, Token);
+        await new ShardWriter(_store, new()).WritePackAsync(Orphan, Token);
+        Age(Week);
+
+        Assert.Equal(new GarbageReport(4, 1, Orphan.Length), await CollectAsync());
+
+        Assert.NotNull(await _store.TryFindAsync(StoreLayout.Pack(Assert.Single(manifest.Packs).Digest), Token));
+        Assert.Null(await _store.TryFindAsync(StoreLayout.Pack(Digest.Of(Orphan)), Token));
+    }
+
+    [Fact]
+    public async Task AnOldPackThatAWriterReusesIsRenewed()
+    {
+        var writer = new ShardWriter(_store, new());
+        await writer.WritePackAsync(Orphan, Token);
+        Age(Week);
+
+        await writer.WritePackAsync(Orphan, Token);
+
+        Assert.Contains("renew " + StoreLayout.Pack(Digest.Of(Orphan)), _store.Writes);
+        Assert.Equal(new GarbageReport(1, 0, 0), await CollectAsync());
+    }
+
+    [Fact]
     public async Task AManifestThatCannotBeReadStopsTheSweep()
     {
         await AbandonAsync(Orphan);

@@ -8,9 +8,9 @@ internal sealed class SourceOf(ReadOnlyMemory<byte> content, DateTimeOffset uplo
 {
     private readonly ConcurrentQueue<ByteRange> _reads = [];
 
-    public string Path => "model.safetensors";
+    public string Path { get; init; } = "model.safetensors";
 
-    public string ETag => "0x1";
+    public string ETag { get; init; } = "0x1";
 
     public long Length => content.Length;
 

@@ -106,18 +106,21 @@ public sealed class BlobCheckpointTests(AzuriteFixture azurite) : IAsyncLifetime
         var sent = _recorder.Requests.Where(request => request.BodyBytes > 0).ToList();
         var shards = sent.Where(request => request.Blob.StartsWith("tensors/", StringComparison.Ordinal));
         Assert.Equal([StoreLayout.Shard(Digest.Of(Small))], shards.Select(request => request.Blob));
-        Assert.All(sent, request => Assert.Equal(409, request.Status));
+        Assert.All(sent, request => Assert.Equal(request.Blob == StoreLayout.Tag("net", "latest") ? 201 : 409, request.Status));
     }
 
     [Fact]
-    public async Task AMissingContainerIsTheServicesOwnRefusal()
+    public async Task AMissingContainerIsNamed()
     {
         var missing = azurite.Blobs.GetBlobContainerClient("missing");
 
-        var refused = await Assert.ThrowsAsync<Azure.RequestFailedException>(
-            () => ShardedCheckpoint.OpenAsync(missing, "net", cancellationToken: Token));
+        var byTag = await Assert.ThrowsAsync<CheckpointNotFoundException>(() => ShardedCheckpoint.OpenAsync(missing, "net", cancellationToken: Token));
+        var byDigest = await Assert.ThrowsAsync<CheckpointNotFoundException>(
+            () => ShardedCheckpoint.OpenAsync(missing, $"net@{Digest.Of([])}", cancellationToken: Token));
+        var resolved = await Assert.ThrowsAsync<CheckpointNotFoundException>(
+            () => ShardedCheckpoint.ResolveAsync(new BlobShardStore(missing), "net", Token));
 
-        Assert.Equal("ContainerNotFound", refused.ErrorCode);
+        Assert.All([byTag, byDigest, resolved], e => Assert.Contains("the container `missing` does not exist", e.Message, StringComparison.Ordinal));
     }
 
     private static byte[] Bytes(int length)

@@ -30,8 +30,8 @@ public sealed class Folder : IShardStore, IDisposable
         return await OpenAsync(reference.ToString());
     }
 
-    public Task<ShardedCheckpoint> OpenAsync(string reference) =>
-        ShardedCheckpoint.OpenFromAsync(this, reference, cancellationToken: TestContext.Current.CancellationToken);
+    public Task<ShardedCheckpoint> OpenAsync(string reference, ShardedCheckpointOptions? options = null) =>
+        ShardedCheckpoint.OpenFromAsync(this, reference, options, TestContext.Current.CancellationToken);
 
     public string PathOf(Digest shard) => Path.Combine(_folder.FullName, StoreLayout.Shard(shard));
 

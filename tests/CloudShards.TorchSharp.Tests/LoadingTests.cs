@@ -59,7 +59,7 @@ public sealed class LoadingTests : IDisposable
     }
 
     [Fact]
-    public async Task ProgressEndsWithEveryByteOfTheModule()
+    public async Task ProgressEndsWithEveryByteAndTensorOfTheModule()
     {
         using var saved = new Holder(("contiguous", rand(4, 5)), ("transposed", rand(5, 4).t()), ("other", rand(9)));
         using var module = new Holder(("contiguous", zeros(4, 5)), ("transposed", zeros(5, 4).t()));
@@ -69,9 +69,9 @@ public sealed class LoadingTests : IDisposable
         await module.LoadShardsAsync(
             checkpoint, new() { AllowUnexpected = true }, reports, TestContext.Current.CancellationToken);
 
-        Assert.All(reports.All, report => Assert.Equal(160, report.BytesTotal));
+        Assert.All(reports.All, report => Assert.Equal((160, 2), (report.BytesTotal, report.TensorsTotal)));
         Assert.Equal(reports.All.Select(report => report.BytesRead).Order(), reports.All.Select(report => report.BytesRead));
-        Assert.Equal(160, reports.All[^1].BytesRead);
+        Assert.Equal((160, 2), (reports.All[^1].BytesRead, reports.All[^1].TensorsRead));
     }
 
     [Fact]

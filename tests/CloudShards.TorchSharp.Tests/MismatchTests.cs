@@ -100,7 +100,7 @@ public sealed class MismatchTests : IDisposable
         var exception = await Assert.ThrowsAsync<StateDictMismatchException>(() => LoadAsync(module, checkpoint));
 
         Assert.Equal(25, exception.Missing.Length);
-        Assert.Contains("`weight19` and 5 more.", exception.Message, StringComparison.Ordinal);
+        Assert.Contains("`weight19` and 5 more (`Missing` has all).", exception.Message, StringComparison.Ordinal);
         Assert.DoesNotContain("weight20", exception.Message, StringComparison.Ordinal);
     }
 

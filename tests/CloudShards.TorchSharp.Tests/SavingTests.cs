@@ -1,4 +1,7 @@
+using System.Text;
+using System.Text.Json;
 using CloudShards.Formats;
+using CloudShards.Testing;
 using static TorchSharp.torch;
 
 namespace CloudShards.Tests;
@@ -59,6 +62,20 @@ public sealed class SavingTests : IDisposable
         Assert.Equal(reference, checkpoint.Reference);
         Assert.Equal("3", checkpoint.Manifest.Metadata["epoch"]);
         await Assert.ThrowsAsync<CheckpointNotFoundException>(() => _folder.OpenAsync("team/model"));
+    }
+
+    [Theory]
+    [MemberData(nameof(Models.Names), MemberType = typeof(Models))]
+    public async Task WhatIsSavedConformsToThePublishedSchema(string name)
+    {
+        using var module = Models.Make(name);
+        var options = new CheckpointWriterOptions { Metadata = new Dictionary<string, string> { ["é"] = "3" }, Values = JsonElement.Parse("""{"epoch":3}""") };
+
+        await using var checkpoint = await _folder.SaveAsync(module, options: options);
+
+        var manifest = await _folder.TryReadDocumentAsync(
+            StoreLayout.Manifest("model", checkpoint.Reference.Digest!.Value), 1 << 20, TestContext.Current.CancellationToken);
+        Assert.Empty(await ManifestSchema.FaultsAsync(Encoding.UTF8.GetString(manifest!.Content.Span)));
     }
 
     [Fact]

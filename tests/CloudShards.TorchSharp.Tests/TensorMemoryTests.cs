@@ -4,29 +4,8 @@ namespace CloudShards.Tests;
 
 public sealed class TensorMemoryTests
 {
-    [Theory]
-    [InlineData(1)]
-    [InlineData(5)]
-    [InlineData(23)]
-    [InlineData(24)]
-    [InlineData(1000)]
-    public void WindowsCoverATensorByteByByte(int windowBytes)
-    {
-        using var tensor = arange(6, dtype: ScalarType.Int32);
-        var bytes = new List<byte>();
-
-        foreach (var (offset, window) in TensorMemory.Windows(tensor, windowBytes))
-        {
-            Assert.Equal(bytes.Count, offset);
-            Assert.InRange(window.Length, 1, windowBytes);
-            bytes.AddRange(window.Span);
-        }
-
-        Assert.Equal(Models.BytesOf(tensor), bytes);
-    }
-
     [Fact]
-    public void WindowsAreTheTensorsOwnMemory()
+    public void ItIsTheTensorsOwnMemory()
     {
         using var tensor = zeros(6, dtype: ScalarType.Byte);
 
@@ -45,11 +24,10 @@ public sealed class TensorMemoryTests
     }
 
     [Fact]
-    public void ATensorWithoutElementsHasNoWindow()
+    public void ATensorWithoutElementsHasNone()
     {
         using var tensor = zeros(3, 0);
 
-        Assert.Empty(TensorMemory.Windows(tensor, 8));
         Assert.True(TensorMemory.Slice(tensor, 0, 0).IsEmpty);
     }
 

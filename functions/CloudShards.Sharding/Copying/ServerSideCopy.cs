@@ -7,12 +7,13 @@ namespace CloudShards.Sharding;
 
 /// <summary>
 /// Lets the storage service copy a shard from the upload's bytes (Put Block From URL, then Put Block List), so that they never travel up from the
-/// worker. Where the service refuses that once, it is not asked again: the worker streams.
+/// worker. Where the service refuses that, it is not asked again for a while: the worker streams.
 /// </summary>
 /// <param name="shards">The store to copy to.</param>
 /// <param name="access">Lets the service read the uploads.</param>
+/// <param name="clock">The clock of that while.</param>
 /// <param name="log">Is told of a refusal.</param>
-internal sealed class ServerSideCopy(BlobShardStore shards, SourceAccess access, ILogger log)
+internal sealed class ServerSideCopy(BlobShardStore shards, SourceAccess access, TimeProvider clock, ILogger log)
 {
     /// <summary>
     /// Bytes of a block: few requests for a large shard, and below the 100 MiB that every version of the service takes. With the service's 50,000 blocks a
@@ -24,10 +25,13 @@ internal sealed class ServerSideCopy(BlobShardStore shards, SourceAccess access,
     private const int MaxAddressLength = 2048;
     private const string CannotVerifyCopySource = "CannotVerifyCopySource";
 
-    private volatile bool _isRefused;
+    // Roles take minutes until they hold, and a refusal may have been about one upload.
+    private static readonly TimeSpan RefusalLifetime = TimeSpan.FromMinutes(10);
+
+    private long _refusedUntil;
 
     /// <summary>Whether the service is able to, as far as is known.</summary>
-    public bool IsPossible => !_isRefused;
+    public bool IsPossible => clock.GetUtcNow().UtcTicks >= Volatile.Read(ref _refusedUntil);
 
     /// <summary>Copies a shard.</summary>
     /// <param name="sums">What it is.</param>
@@ -35,7 +39,9 @@ internal sealed class ServerSideCopy(BlobShardStore shards, SourceAccess access,
     /// <param name="range">Where its bytes lie there.</param>
     /// <param name="hashes">The MD5 of each of its blocks.</param>
     /// <param name="cancellationToken">Ends it.</param>
-    /// <returns>Whether it was created; null where the service cannot, so that the bytes must be sent.</returns>
+    /// <returns>
+    /// Whether it was created: false where the shard is there, or the service's answer was lost. Null where the service cannot, so that the bytes must be sent.
+    /// </returns>
     /// <exception cref="SourceChangedException">The upload was overwritten meanwhile.</exception>
     public async Task<bool?> TryCopyAsync(
         ShardSums sums, BlobCheckpointSource source, ByteRange range, IReadOnlyList<byte[]> hashes, CancellationToken cancellationToken)
@@ -69,8 +75,11 @@ internal sealed class ServerSideCopy(BlobShardStore shards, SourceAccess access,
         }
         catch (RequestFailedException e) when (IsRefusal(e))
         {
-            _isRefused = true;
-            Log.CopyRefused(log, e);
+            // A source that is gone, or another one by now, is refused likewise.
+            await source.EnsureUnchangedAsync(cancellationToken).ConfigureAwait(false);
+            var until = e.Status == 501 ? DateTimeOffset.MaxValue : clock.GetUtcNow() + RefusalLifetime;
+            Volatile.Write(ref _refusedUntil, until.UtcTicks);
+            Log.CopyRefused(log, e.Status, e.ErrorCode, until, e);
             return null;
         }
 
@@ -78,8 +87,9 @@ internal sealed class ServerSideCopy(BlobShardStore shards, SourceAccess access,
         return await shards.TryCommitAsync(name, ids, range.Length, cancellationToken).ConfigureAwait(false);
     }
 
-    // Not implemented; the service may not read the source (401, 403 and 404 of the copy); or this identity may not ask for a key. A range that is
-    // refused (416) or a wrong hash (400) is an error of ours or damage, and no reason to try it another way.
+    // Not implemented; the service may not read the source (401, 403 and 404 of the copy; Azurite says 500 and nothing else where the address is signed for an
+    // account); or this identity may not ask for a key. A range that is refused (416) or a wrong hash (400) is an error of ours or damage, and no reason to try
+    // it another way.
     private static bool IsRefusal(RequestFailedException e) =>
-        e.Status == 501 || e.Status is 401 or 403 || (e.Status == 404 && e.ErrorCode == CannotVerifyCopySource);
+        e.Status is 501 or 401 or 403 || (e.Status == 404 && e.ErrorCode == CannotVerifyCopySource) || (e.Status == 500 && string.IsNullOrEmpty(e.ErrorCode));
 }

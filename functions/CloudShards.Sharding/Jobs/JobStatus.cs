@@ -45,8 +45,23 @@ public sealed record JobStatus
     /// <summary>The job of the set that the upload is a file of; null where it is none.</summary>
     public string? Set { get; init; }
 
-    /// <summary>The files that an incomplete set still lacks; null unless the job waits for them.</summary>
+    /// <summary>The files that an incomplete set still lacks, a hundred of them at most; null unless the job waits for them.</summary>
     public ImmutableArray<string>? WaitsFor { get; init; }
+
+    /// <summary>How many files the set lacks; null unless the job waits for them.</summary>
+    public int? WaitsForCount { get; init; }
+
+    /// <summary>
+    /// When a set goes on of which only some files were replaced, unless another is until then (<see cref="ShardingOptions.SetQuietPeriod"/>); null unless
+    /// the job waits for that.
+    /// </summary>
+    public DateTimeOffset? SettlesAt { get; init; }
+
+    /// <summary>Until when a worker has the job for itself, which it prolongs while it works; null where none has.</summary>
+    public DateTimeOffset? ClaimedUntil { get; init; }
+
+    /// <summary>The batches whose receipts were older than this are on their queue again, to be checked once more; null where none are.</summary>
+    public DateTimeOffset? RecheckedBefore { get; init; }
 
     /// <summary>Why it failed, or why the last attempt did.</summary>
     public JobError? Error { get; init; }
@@ -68,7 +83,10 @@ public enum JobState
     /// <summary>In work.</summary>
     Sharding,
 
-    /// <summary>The upload is a file of a set that is not complete; <see cref="JobStatus.WaitsFor"/> says what it lacks.</summary>
+    /// <summary>
+    /// The upload is a file of a set that is not complete, or is being replaced; <see cref="JobStatus.WaitsFor"/> and <see cref="JobStatus.SettlesAt"/> say
+    /// what it waits for.
+    /// </summary>
     Waiting,
 
     /// <summary>The manifest is published.</summary>

@@ -38,7 +38,7 @@ internal sealed class JobStore(IShardStore work, TimeProvider clock)
     /// Brings a status up to date. A final state stays; where several workers write at once, each change is made to what the others left.
     /// </summary>
     /// <param name="job">The job's id.</param>
-    /// <param name="change">What becomes of the present status, or of none.</param>
+    /// <param name="change">What becomes of the present status, or of none. Nothing is written where it gives back what it was given.</param>
     /// <param name="cancellationToken">Ends it.</param>
     public async Task<JobStatus> UpdateAsync(string job, Func<JobStatus?, JobStatus> change, CancellationToken cancellationToken)
     {
@@ -63,33 +63,62 @@ internal sealed class JobStore(IShardStore work, TimeProvider clock)
             return present;
         }
 
-        var status = change(present) with { UpdatedAt = clock.GetUtcNow() };
-        return await work.TryReplaceAsync(BlobOf(job), ToUtf8(status), document?.Version, cancellationToken).ConfigureAwait(false) ? status : null;
+        var changed = change(present);
+        if (ReferenceEquals(changed, present))
+        {
+            return present;
+        }
+
+        var status = changed with
+        {
+            UpdatedAt = clock.GetUtcNow(),
+            ClaimedUntil = changed.IsFinal ? null : changed.ClaimedUntil,
+            SettlesAt = changed.IsFinal ? null : changed.SettlesAt,
+        };
+        if (!await work.TryReplaceAsync(BlobOf(job), ToUtf8(status), document?.Version, cancellationToken).ConfigureAwait(false))
+        {
+            return null;
+        }
+
+        ShardingTelemetry.Changed(status);
+        return status;
     }
 
     /// <summary>
     /// Lets the job of one file of a set say what the set's job says. A file is part of another set once a file beside it is replaced, so that
-    /// here a final state does not stay. But a worker that was overtaken by that other set's is silent: a superseded set, or one that began earlier.
+    /// here a final state does not stay; but who was overtaken is silent.
     /// </summary>
-    public async Task MirrorAsync(JobStatus set, string job, string path, string etag, CancellationToken cancellationToken)
+    public async Task MirrorAsync(JobStatus set, string path, string etag, CancellationToken cancellationToken)
     {
-        var utf8 = ToUtf8(set with { Job = job, Path = path, ETag = etag, Set = set.Job, UpdatedAt = clock.GetUtcNow() });
+        var job = IdOf(path, etag);
+        var utf8 = ToUtf8(set with { Job = job, Path = path, ETag = etag, Set = set.Job, ClaimedUntil = null, UpdatedAt = clock.GetUtcNow() });
         for (var attempt = 0; attempt < MaxAttempts; attempt++)
         {
             var document = await work.TryReadDocumentAsync(BlobOf(job), MaxStatusBytes, cancellationToken).ConfigureAwait(false);
-            if (document is not null && Parse(job, document) is { IsFinal: true, StartedAt: var began }
-                && (set.State == JobState.Superseded || began > set.StartedAt))
-            {
-                return;
-            }
-
-            if (await work.TryReplaceAsync(BlobOf(job), utf8, document?.Version, cancellationToken).ConfigureAwait(false))
+            if ((document is not null && IsOvertaken(set, Parse(job, document)))
+                || await work.TryReplaceAsync(BlobOf(job), utf8, document?.Version, cancellationToken).ConfigureAwait(false))
             {
                 return;
             }
         }
 
         throw Errors.StatusContended(job, MaxAttempts);
+    }
+
+    /// <summary>Whether a set need not speak for one of its files: the file says as much already, or has heard of a later set.</summary>
+    /// <param name="set">What the set's job says.</param>
+    /// <param name="file">What the file's job says.</param>
+    public static bool IsOvertaken(JobStatus set, JobStatus file)
+    {
+        // Whoever tells how far the set is may have read it before it was over.
+        if (file.Set == set.Job)
+        {
+            return file.IsFinal && (!set.IsFinal || file.State == set.State);
+        }
+
+        // A set is superseded when another takes its place, which speaks for the files that both have.
+        return (file.IsFinal || file.Set is not null)
+            && (set.State == JobState.Superseded || file.StartedAt > set.StartedAt || (file.StartedAt == set.StartedAt && !set.IsFinal));
     }
 
     private static JobStatus Parse(string job, StoredDocument document)

@@ -70,6 +70,10 @@ internal sealed class PlanStore(IShardStore work)
         }
     }
 
+    /// <summary>Reads a batch's receipt.</summary>
+    public Task<ShardReceipt> ReadReceiptAsync(string job, int batch, CancellationToken cancellationToken) =>
+        ReadAsync(ReceiptOf(job, batch), PlanJson.Default.ShardReceipt, cancellationToken);
+
     /// <summary>The numbers of the batches that have a receipt, and when those were written.</summary>
     public async Task<Dictionary<int, DateTimeOffset>> ListReceiptsAsync(string job, CancellationToken cancellationToken)
     {
@@ -91,7 +95,7 @@ internal sealed class PlanStore(IShardStore work)
     {
         var receipts = new ShardReceipt[plan.Batches.Length];
         await Parallel.ForAsync(0, receipts.Length, Parallelism(cancellationToken), async (number, token) =>
-            receipts[number] = await ReadAsync(ReceiptOf(plan.Job, number), PlanJson.Default.ShardReceipt, token).ConfigureAwait(false)).ConfigureAwait(false);
+            receipts[number] = await ReadReceiptAsync(plan.Job, number, token).ConfigureAwait(false)).ConfigureAwait(false);
         return receipts;
     }
 

@@ -8,8 +8,11 @@ namespace CloudShards.Sharding;
 /// </summary>
 internal static class PackPlanner
 {
-    /// <summary>Bytes that a pack may have: it is put together in one buffer, beside a window through which its parts are read.</summary>
-    public const int MaxPackBytes = ShardingOptions.BufferedBytes - ShardingOptions.ViewBlockBytes;
+    /// <summary>
+    /// Bytes that a pack may have: it is put together in one buffer, beside a window through which its parts are read. The digests of manifests
+    /// depend on it.
+    /// </summary>
+    public const int MaxPackBytes = 12 << 20;
 
     /// <summary>Shards that a pack may have. One worker writes them all, each by itself.</summary>
     public const int MaxPackShards = 1024;

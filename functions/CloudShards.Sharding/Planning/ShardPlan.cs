@@ -70,9 +70,33 @@ public readonly record struct BatchSize(int Shards, long Bytes);
 /// <param name="Packs">Which of them are repeated in packs.</param>
 public sealed record ShardBatch(int Number, ImmutableArray<TensorInfo> Shards, ImmutableArray<PackedShards> Packs)
 {
+    /// <summary>Which of them are repeated in packs.</summary>
+    // A version that knew no packs may have begun the job.
+    public ImmutableArray<PackedShards> Packs { get; init; } = Packs.IsDefault ? [] : Packs;
+
     /// <summary>How much it is.</summary>
     [JsonIgnore]
     public BatchSize Size => new(Shards.Length, Shards.Sum(shard => shard.Bytes));
+
+    /// <summary>The bytes of a pack.</summary>
+    public long BytesOf(PackedShards pack) => Shards.Skip(pack.First).Take(pack.Count).Sum(shard => shard.Bytes);
+
+    /// <summary>A batch of some of these shards: those that are wanted for themselves, and all of the packs that are wanted.</summary>
+    /// <param name="shards">For each shard whether it is wanted.</param>
+    /// <param name="packs">For each pack whether it is.</param>
+    public ShardBatch Only(IReadOnlyList<bool> shards, IReadOnlyList<bool> packs)
+    {
+        var (chosen, packed) = (ImmutableArray.CreateBuilder<TensorInfo>(), ImmutableArray.CreateBuilder<PackedShards>());
+        var whole = Packs.Where((_, i) => packs[i]).ToList();
+        foreach (var pack in whole)
+        {
+            packed.Add(new(chosen.Count, pack.Count));
+            chosen.AddRange(Shards.AsSpan().Slice(pack.First, pack.Count));
+        }
+
+        chosen.AddRange(Shards.Where((_, i) => shards[i] && !whole.Exists(pack => i >= pack.First && i < pack.First + pack.Count)));
+        return new(Number, chosen.DrainToImmutable(), packed.DrainToImmutable());
+    }
 }
 
 /// <summary>Neighbours in a batch that are repeated, back to back, in one pack.</summary>

@@ -25,4 +25,8 @@ public interface ICheckpointSource
 }
 
 /// <summary>An upload was overwritten or deleted while it was being sharded. Whoever wrote the newer version has raised an event of its own.</summary>
-public sealed class SourceChangedException(string message, Exception? innerException = null) : Exception(message, innerException);
+public sealed class SourceChangedException(string message, Exception? innerException = null) : Exception(message, innerException)
+{
+    /// <summary>The upload's path; null where it is not known.</summary>
+    public string? Path { get; init; }
+}

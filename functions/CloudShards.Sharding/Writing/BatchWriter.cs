@@ -143,8 +143,16 @@ internal sealed class BatchWriter(ImmutableArray<ICheckpointSource> sources, Sha
             return new(sums, false);
         }
 
-        var isNew = await copying.TryCopyAsync(sums, source, range, hashes.Finish(), cancellationToken).ConfigureAwait(false);
-        return isNew is { } created ? new(sums, created) : await writer.WriteAsync(sums, content, cancellationToken).ConfigureAwait(false);
+        switch (await copying.TryCopyAsync(sums, source, range, hashes.Finish(), cancellationToken).ConfigureAwait(false))
+        {
+            case true:
+                ShardingTelemetry.Copied(sums.Bytes);
+                return new(sums, true);
+            case false when await writer.ExistsAsync(sums, cancellationToken).ConfigureAwait(false):
+                return new(sums, false);
+            default:
+                return await writer.WriteAsync(sums, content, cancellationToken).ConfigureAwait(false);
+        }
     }
 
     private async Task<WrittenShard> WriteViewAsync(TensorInfo tensor, CancellationToken cancellationToken)

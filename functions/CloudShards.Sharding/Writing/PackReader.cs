@@ -10,6 +10,8 @@ internal sealed class PackReader(ImmutableArray<ICheckpointSource> sources)
     /// <summary>The most bytes between two small shards that are read, and dropped, rather than asking for each.</summary>
     public const long MaxGap = 256 << 10;
 
+    private const int ReadsAtOnce = 8;
+
     /// <summary>Reads the shards of a pack.</summary>
     /// <param name="tensors">The pack's tensors.</param>
     /// <param name="buffer">The pack is made at its start; its end is the window through which they are read.</param>
@@ -38,14 +40,19 @@ internal sealed class PackReader(ImmutableArray<ICheckpointSource> sources)
         return shards;
     }
 
+    // What lies far from all others goes to its place, several at once; neighbours go through the window, of which there is one.
     private static async Task ReadAsync(
         ICheckpointSource source, ImmutableArray<(ByteRange Range, Memory<byte> Shard)> shards, Memory<byte> window, CancellationToken cancellationToken)
     {
-        foreach (var group in ByteRangeGroup.Coalesce([.. shards.Select(shard => shard.Range)], MaxGap, window.Length))
+        var groups = ByteRangeGroup.Coalesce([.. shards.Select(shard => shard.Range)], MaxGap, window.Length).ToLookup(group => group.Members.Length > 1);
+        var parallel = new ParallelOptions { MaxDegreeOfParallelism = ReadsAtOnce, CancellationToken = cancellationToken };
+        await Parallel.ForEachAsync(groups[false].Select(group => shards[group.Members[0]]), parallel, async (shard, token) =>
+            await source.ReadAsync(shard.Range.Offset, shard.Shard, token).ConfigureAwait(false)).ConfigureAwait(false);
+        foreach (var group in groups[true])
         {
-            var content = group.Members.Length == 1 ? shards[group.Members[0]].Shard : window[..(int)group.Extent.Length];
+            var content = window[..(int)group.Extent.Length];
             await source.ReadAsync(group.Extent.Offset, content, cancellationToken).ConfigureAwait(false);
-            foreach (var (range, shard) in group.Members.Length == 1 ? [] : group.Members.Select(i => shards[i]))
+            foreach (var (range, shard) in group.Members.Select(i => shards[i]))
             {
                 content.Slice((int)(range.Offset - group.Extent.Offset), (int)range.Length).CopyTo(shard);
             }

@@ -1,4 +1,5 @@
 using Azure;
+using Azure.Storage.Blobs.Models;
 
 namespace CloudShards.Sharding;
 
@@ -35,6 +36,14 @@ internal sealed class RequestPace(int most, TimeProvider clock)
         }
     }
 
+    /// <summary>As <see cref="RunAsync(Func{CancellationToken, Task}, CancellationToken)"/>, for work that has a result.</summary>
+    public async Task<T> RunAsync<T>(Func<CancellationToken, Task<T>> work, CancellationToken cancellationToken)
+    {
+        T result = default!;
+        await RunAsync(async token => { result = await work(token).ConfigureAwait(false); }, cancellationToken).ConfigureAwait(false);
+        return result;
+    }
+
     private async Task<bool> TryAsync(Func<CancellationToken, Task> work, bool isLast, CancellationToken cancellationToken)
     {
         await EnterAsync(cancellationToken).ConfigureAwait(false);
@@ -44,9 +53,10 @@ internal sealed class RequestPace(int most, TimeProvider clock)
             await work(cancellationToken).ConfigureAwait(false);
             return true;
         }
-        catch (RequestFailedException e) when (e.Status is 429 or 503)
+        catch (RequestFailedException e) when (IsThrottling(e))
         {
             isThrottled = true;
+            ShardingTelemetry.Throttled();
             if (isLast)
             {
                 throw;
@@ -59,6 +69,9 @@ internal sealed class RequestPace(int most, TimeProvider clock)
             Leave(isThrottled);
         }
     }
+
+    // A service that is asked too much also lets requests lie until their time is over.
+    private static bool IsThrottling(RequestFailedException e) => e.Status is 429 or 503 || (e.Status == 500 && e.ErrorCode == BlobErrorCode.OperationTimedOut);
 
     private async Task EnterAsync(CancellationToken cancellationToken)
     {

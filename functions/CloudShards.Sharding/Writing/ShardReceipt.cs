@@ -7,7 +7,12 @@ namespace CloudShards.Sharding;
 /// <param name="Batch">The batch's number.</param>
 /// <param name="Shards">Its shards.</param>
 /// <param name="Packs">Its packs.</param>
-public sealed record ShardReceipt(int Batch, ImmutableArray<ReceiptShard> Shards, ImmutableArray<ReceiptPack> Packs);
+public sealed record ShardReceipt(int Batch, ImmutableArray<ReceiptShard> Shards, ImmutableArray<ReceiptPack> Packs)
+{
+    /// <summary>Its packs.</summary>
+    // A worker of a version that knew no packs may have written it.
+    public ImmutableArray<ReceiptPack> Packs { get; init; } = Packs.IsDefault ? [] : Packs;
+}
 
 /// <summary>A shard that is in the store.</summary>
 /// <param name="Digest">Its SHA-256.</param>

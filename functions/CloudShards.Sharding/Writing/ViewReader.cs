@@ -5,7 +5,8 @@ namespace CloudShards.Sharding;
 
 /// <summary>
 /// Reads a tensor that is a view (transposed, strided, expanded) or is stored big-endian as if it were contiguous and little-endian, through a
-/// window of bounded size. Each window costs one pass over the part of the file that its elements lie in.
+/// window of bounded size. Each window costs one pass over the part of the file that its elements lie in,
+/// or a read for each of them where they lie far apart.
 /// </summary>
 internal sealed class ViewReader : IDisposable
 {
@@ -50,12 +51,11 @@ internal sealed class ViewReader : IDisposable
     {
         var length = (int)Math.Min(WindowBytes, _bytes - offset);
         var first = offset / _gather.ElementBytes;
-        var extent = _gather.SourceOf(first, length / _gather.ElementBytes);
-        for (var at = extent.Offset; at < extent.End; at += _block.Length)
+        foreach (var range in _gather.BlocksOf(first, length / _gather.ElementBytes, _block.Length))
         {
-            var block = _block[..(int)Math.Min(_block.Length, extent.End - at)];
-            await _source.ReadAsync(at, block, cancellationToken).ConfigureAwait(false);
-            _gather.Gather(first, _window.AsSpan(0, length), at, block.Span);
+            var block = _block[..(int)range.Length];
+            await _source.ReadAsync(range.Offset, block, cancellationToken).ConfigureAwait(false);
+            _gather.Gather(first, _window.AsSpan(0, length), range.Offset, block.Span);
         }
 
         _gather.Finish(_window.AsSpan(0, length));

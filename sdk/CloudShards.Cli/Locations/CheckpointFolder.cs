@@ -11,30 +11,42 @@ internal static class CheckpointFolder
     public static async Task<string> FindAsync(string folder, CancellationToken cancellationToken)
     {
         var files = Directory.GetFiles(folder).Order(StringComparer.Ordinal).ToArray();
-        var found = await WhereAsync(files.Where(file => HuggingFaceIndex.IsIndexName(Path.GetFileName(file))), SetIndex.IsOneAsync, cancellationToken);
+        var unreadable = new SortedSet<string>(StringComparer.Ordinal);
+        var found = await WhereAsync(files.Where(file => HuggingFaceIndex.IsIndexName(Path.GetFileName(file))), SetIndex.IsOneAsync, unreadable, cancellationToken);
         if (found.Count == 0)
         {
-            found = await WhereAsync(files, IsCheckpointAsync, cancellationToken);
+            found = await WhereAsync(files, IsCheckpointAsync, unreadable, cancellationToken);
         }
 
         return found switch
         {
             [var only] => only,
-            [] => throw Errors.NothingInFolder(folder),
+            [] => throw Errors.NothingInFolder(folder, unreadable),
             _ => throw Errors.SeveralInFolder(folder, found.ConvertAll(file => Path.GetFileName(file))),
         };
     }
 
     private static async Task<List<string>> WhereAsync(
-        IEnumerable<string> files, Func<ICheckpointSource, CancellationToken, Task<bool>> predicate, CancellationToken cancellationToken)
+        IEnumerable<string> files,
+        Func<ICheckpointSource, CancellationToken, Task<bool>> predicate,
+        SortedSet<string> unreadable,
+        CancellationToken cancellationToken)
     {
         var found = new List<string>();
         foreach (var file in files)
         {
-            using var source = LocalLocation.OpenFile(file);
-            if (await predicate(source, cancellationToken))
+            // A neighbour that is a pipe, a link to nothing or somebody else's is not what was asked for.
+            try
             {
-                found.Add(file);
+                using var source = LocalLocation.OpenFile(file);
+                if (await predicate(source, cancellationToken))
+                {
+                    found.Add(file);
+                }
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException or CommandException)
+            {
+                unreadable.Add(Path.GetFileName(file));
             }
         }
 

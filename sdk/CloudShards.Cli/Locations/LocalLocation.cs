@@ -36,6 +36,11 @@ internal sealed class LocalLocation(string path) : CheckpointLocation
     /// <exception cref="CommandException">It is a pipe or a device.</exception>
     public static FileCheckpointSource OpenFile(string file)
     {
+        if (SpecialFile.IsOne(file))
+        {
+            throw Errors.NotSeekable(file);
+        }
+
         try
         {
             return new(file, Path.GetFileName(file));

@@ -26,7 +26,7 @@ internal sealed class PackedTensorJson : JsonConverter<PackedTensor>
 
             if (isName)
             {
-                name = reader.GetString();
+                name = reader.GetString() ?? throw new JsonException("`name` is a text");
             }
             else if (isOffset)
             {

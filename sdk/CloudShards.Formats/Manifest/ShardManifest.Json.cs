@@ -74,6 +74,11 @@ public sealed partial record ShardManifest
             throw Errors.ManifestInconsistent($"`chunkBytes` is {ChunkBytes}, expected a positive number");
         }
 
+        if (ChunkBytes > limits.MaxChunkBytes)
+        {
+            throw Errors.LimitExceeded("the bytes of a chunk", ChunkBytes, limits.MaxChunkBytes, nameof(limits.MaxChunkBytes));
+        }
+
         if (Values.ValueKind != JsonValueKind.Object)
         {
             throw Errors.ManifestInconsistent("`values` is not an object");

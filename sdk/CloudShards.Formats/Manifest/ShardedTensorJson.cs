@@ -30,7 +30,7 @@ internal sealed class ShardedTensorJson : JsonConverter<ShardedTensor>
             switch (field)
             {
                 case "name" when name is null:
-                    name = reader.GetString();
+                    name = reader.GetString() ?? throw new JsonException("`name` is a text");
                     break;
                 case "dtype" when dtype is null:
                     dtype = reader.TryGetDType(out var type) ? type : throw new JsonException("not a dtype");

@@ -1,23 +1,22 @@
-using System.Numerics;
-
 namespace CloudShards.Formats.Torch;
 
 /// <summary>
 /// Runs a pickle as data. It has a stack, marks and a memo, all of <see cref="PickleNode"/>s; a global is a name, a call of one is a
 /// lookup in <see cref="TorchGlobals"/>. Nothing named by the pickle is ever loaded, called or looked up anywhere else. Memory grows with the
-/// pickle's length only, never with a number in it, and is bounded by a <see cref="PickleBudget"/>.
+/// pickle's length only, never with a number in it, and every object is paid for from a <see cref="PickleBudget"/>.
 /// </summary>
-internal ref struct PickleMachine
+internal ref partial struct PickleMachine
 {
     private const int HighestProtocol = 5;
 
     // Most numbers of a checkpoint are sizes, strides and offsets below this.
-    private static readonly PickleInteger[] SmallIntegers = [.. Enumerable.Range(0, 1025).Select(value => new PickleInteger(value))];
+    private static readonly PickleInteger[] SmallIntegers = [.. Enumerable.Range(0, 1025).Select(value => PickleInteger.Shared(value))];
 
     private readonly List<PickleNode> _stack = [];
     private readonly List<int> _marks = [];
-    private readonly Dictionary<uint, PickleNode> _memo = [];
+    private readonly PickleMemo _memo;
     private readonly PickleBudget _budget;
+    private readonly long _start;
     private readonly PersistentLoad _persistent;
     private PickleReader _reader;
     private long _at;
@@ -25,7 +24,9 @@ internal ref struct PickleMachine
     private PickleMachine(ReadOnlySpan<byte> pickle, long start, CheckpointLimits limits, PersistentLoad persistent)
     {
         _reader = new(pickle, start);
-        _budget = new(limits);
+        _start = start;
+        _memo = PickleMemo.Of(pickle, limits);
+        _budget = _memo.Budget;
         _persistent = persistent;
     }
 
@@ -34,8 +35,8 @@ internal ref struct PickleMachine
     /// <param name="start">The byte of the file at which it begins.</param>
     /// <param name="limits">Bounds on what it makes.</param>
     /// <param name="persistent">What a persistent id stands for; null for those of <c>torch.save</c>.</param>
-    /// <returns>What the pickle leaves, and how many bytes it has.</returns>
-    public static (PickleNode Root, int Length) Run(
+    /// <returns>What the pickle leaves, how many bytes it has, and what it may still take.</returns>
+    public static (PickleNode Root, int Length, PickleBudget Budget) Run(
         ReadOnlySpan<byte> pickle, long start, CheckpointLimits limits, PersistentLoad? persistent = null)
     {
         var machine = new PickleMachine(pickle, start, limits, persistent ?? TorchObjects.Persistent);
@@ -45,7 +46,7 @@ internal ref struct PickleMachine
             var opcode = machine._reader.ReadOpcode();
             if (opcode == PickleOpcode.Stop)
             {
-                return (machine.Pop(), (int)(machine._reader.Offset - start));
+                return (machine.Pop(), (int)(machine._reader.Offset - start), machine._budget);
             }
 
             machine.Step(opcode);
@@ -56,7 +57,9 @@ internal ref struct PickleMachine
     {
         if (!TryLiteral(opcode) && !TryContainer(opcode) && !TryStackOrMemo(opcode) && !TryObject(opcode))
         {
-            throw Enum.IsDefined(opcode) ? Errors.ForbiddenOpcode(opcode, _at) : Errors.UnknownOpcode((byte)opcode, _at);
+            throw opcode is PickleOpcode.Float or PickleOpcode.String or PickleOpcode.Unicode or PickleOpcode.Get or PickleOpcode.Put
+                ? Errors.OldOpcode(opcode, _at)
+                : Enum.IsDefined(opcode) ? Errors.ForbiddenOpcode(opcode, _at) : Errors.UnknownOpcode((byte)opcode, _at);
         }
     }
 
@@ -70,20 +73,20 @@ internal ref struct PickleMachine
             PickleOpcode.BinInt => Integer(_reader.ReadInt32()),
             PickleOpcode.BinInt1 => Integer(_reader.ReadByte()),
             PickleOpcode.BinInt2 => Integer(_reader.ReadUInt16()),
-            PickleOpcode.Long1 => new PickleInteger(_reader.ReadLong(_reader.ReadByte())),
-            PickleOpcode.Long4 => new PickleInteger(_reader.ReadLong(_reader.ReadSignedLength())),
+            PickleOpcode.Long1 => Integer(_reader.ReadLong(_reader.ReadByte())),
+            PickleOpcode.Long4 => Integer(_reader.ReadLong(_reader.ReadSignedLength())),
             PickleOpcode.Int when _reader.TryReadBoolean(out var truth) => truth ? PickleBool.True : PickleBool.False,
-            PickleOpcode.Int => new PickleInteger(_reader.ReadDecimal(isLong: false)),
-            PickleOpcode.Long => new PickleInteger(_reader.ReadDecimal(isLong: true)),
-            PickleOpcode.BinFloat => new PickleFloat(_reader.ReadDouble()),
-            PickleOpcode.ShortBinUnicode => new PickleText(_reader.ReadText(_reader.ReadByte())),
-            PickleOpcode.BinUnicode => new PickleText(_reader.ReadText(_reader.ReadUInt32())),
-            PickleOpcode.BinUnicode8 => new PickleText(_reader.ReadText(_reader.ReadUInt64())),
-            PickleOpcode.ShortBinString => new PickleText(_reader.ReadPython2String(_reader.ReadByte())),
-            PickleOpcode.BinString => new PickleText(_reader.ReadPython2String(_reader.ReadSignedLength())),
-            PickleOpcode.ShortBinBytes => new PickleBytes(_reader.ReadBytes(_reader.ReadByte())),
-            PickleOpcode.BinBytes => new PickleBytes(_reader.ReadBytes(_reader.ReadUInt32())),
-            PickleOpcode.BinBytes8 or PickleOpcode.ByteArray8 => new PickleBytes(_reader.ReadBytes(_reader.ReadUInt64())),
+            PickleOpcode.Int => Integer(_reader.ReadDecimal(isLong: false)),
+            PickleOpcode.Long => Integer(_reader.ReadDecimal(isLong: true)),
+            PickleOpcode.BinFloat => Float(_reader.ReadDouble()),
+            PickleOpcode.ShortBinUnicode => Text(_reader.ReadText(_reader.ReadByte())),
+            PickleOpcode.BinUnicode => Text(_reader.ReadText(_reader.ReadUInt32())),
+            PickleOpcode.BinUnicode8 => Text(_reader.ReadText(_reader.ReadUInt64())),
+            PickleOpcode.ShortBinString => Text(_reader.ReadPython2String(_reader.ReadByte())),
+            PickleOpcode.BinString => Text(_reader.ReadPython2String(_reader.ReadSignedLength())),
+            PickleOpcode.ShortBinBytes => Bytes(_reader.ReadBytes(_reader.ReadByte())),
+            PickleOpcode.BinBytes => Bytes(_reader.ReadBytes(_reader.ReadUInt32())),
+            PickleOpcode.BinBytes8 or PickleOpcode.ByteArray8 => Bytes(_reader.ReadBytes(_reader.ReadUInt64())),
             _ => null,
         };
         if (literal is not null)
@@ -150,6 +153,7 @@ internal ref struct PickleMachine
         switch (opcode)
         {
             case PickleOpcode.Mark:
+                _budget.Grow(_marks, 1, sizeof(int));
                 _marks.Add(_stack.Count);
                 Push(PickleMark.Instance);
                 return true;
@@ -161,7 +165,9 @@ internal ref struct PickleMachine
                 Pop();
                 return true;
             case PickleOpcode.Dup:
-                Push(Item());
+                var twice = Item();
+                twice.Share();
+                Push(twice);
                 return true;
             case PickleOpcode.BinPut:
                 Remember(_reader.ReadByte());
@@ -204,24 +210,32 @@ internal ref struct PickleMachine
                     throw Errors.BadPickle("STACK_GLOBAL wants two texts", _at);
                 }
 
+                // Its texts may come out of the memo, so that one of a thousand characters is made by a few bytes, again and again.
                 PushGlobal(module.Value, name.Value);
+                Top().Share();
                 return true;
             case PickleOpcode.Reduce or PickleOpcode.NewObj:
-                var call = PopLast(2);
-                Push(TorchObjects.Create(call[0], call[1], _budget, _at));
+                var (arguments, callable) = (Pop(), Pop());
+                PushResult(TorchObjects.Create(callable, arguments, _budget, _at), arguments, callable);
                 return true;
             case PickleOpcode.NewObjEx:
                 var parts = PopLast(3);
                 var instance = TorchObjects.Create(parts[0], parts[1], _budget, _at);
-                (instance as PickleObject)?.Parts.Add(parts[2]);
+                if (instance is PickleObject inert)
+                {
+                    _budget.Grow(inert.Parts, 1, PickleBudget.Item);
+                    inert.Parts.Add(parts[2]);
+                }
+
                 Push(instance);
                 return true;
             case PickleOpcode.Build:
                 var state = Pop();
-                TorchObjects.Build(Top(), state, _at);
+                TorchObjects.Build(Top(), state, _budget, _at);
                 return true;
             case PickleOpcode.BinPersId:
-                Push(_persistent(Pop(), _at));
+                var id = Pop();
+                PushResult(_persistent(id, _budget, _at), id);
                 return true;
             default:
                 return false;
@@ -233,9 +247,11 @@ internal ref struct PickleMachine
         switch (Top())
         {
             case PickleSequence { Is: not PickleSequence.Kind.Tuple } sequence:
+                _budget.Grow(sequence.Items, items.Count, PickleBudget.Item);
                 sequence.Items.AddRange(items);
                 break;
             case PickleObject instance:
+                _budget.Grow(instance.Parts, items.Count, PickleBudget.Item);
                 instance.Parts.AddRange(items);
                 break;
             case var other:
@@ -250,6 +266,18 @@ internal ref struct PickleMachine
             throw Errors.BadPickle("a key without a value", _at);
         }
 
+        switch (target)
+        {
+            case PickleDict dict:
+                _budget.Grow(dict.Items, items.Count / 2, PickleBudget.Pair);
+                break;
+            case PickleObject instance:
+                _budget.Grow(instance.Parts, items.Count, PickleBudget.Item);
+                break;
+            default:
+                throw Errors.BadPickle($"an item is set on a {Name(target)}", _at);
+        }
+
         for (var i = 0; i < items.Count; i += 2)
         {
             if (items[i] is PickleDict or PickleSequence { Is: not PickleSequence.Kind.Tuple })
@@ -257,106 +285,23 @@ internal ref struct PickleMachine
                 throw Errors.BadPickle($"a {Name(items[i])} as a key", _at);
             }
 
-            switch (target)
+            if (target is PickleDict dict)
             {
-                case PickleDict dict:
-                    dict.Items.Add(new(items[i], items[i + 1]));
-                    break;
-                case PickleObject instance:
-                    instance.Parts.AddRange([items[i], items[i + 1]]);
-                    break;
-                default:
-                    throw Errors.BadPickle($"an item is set on a {Name(target)}", _at);
+                dict.Items.Add(new(items[i], items[i + 1]));
+            }
+            else if (target is PickleObject instance)
+            {
+                instance.Parts.Add(items[i]);
+                instance.Parts.Add(items[i + 1]);
             }
         }
     }
-
-    private readonly void Push(PickleNode node)
-    {
-        _budget.Spend(1);
-        _stack.Add(node);
-    }
-
-    private readonly void Remember(uint slot)
-    {
-        _budget.Spend(1);
-        _memo[slot] = Item();
-    }
-
-    private readonly PickleNode Recall(uint slot) =>
-        _memo.TryGetValue(slot, out var node) ? node : throw Errors.BadPickle($"the memo has no slot {slot}", _at);
-
-    private readonly void PushSequence(PickleSequence.Kind kind, List<PickleNode> items)
-    {
-        _budget.Spend(PickleBudget.Container);
-        Push(new PickleSequence(kind, items));
-    }
-
-    private readonly PickleDict PushDict()
-    {
-        _budget.Spend(PickleBudget.Container);
-        var dict = new PickleDict();
-        Push(dict);
-        return dict;
-    }
-
-    private readonly void PushGlobal(string module, string name)
-    {
-        _budget.Spend(PickleBudget.Global);
-        Push(TorchGlobals.Admit(new(module, name), _at));
-    }
-
-    private readonly PickleNode Top() => _stack.Count > 0 ? _stack[^1] : throw Errors.BadPickle("the stack is empty", _at);
-
-    // A mark is a place, not a value: it can be neither copied nor remembered.
-    private readonly PickleNode Item() => Top() is var top and not PickleMark ? top : throw Errors.BadPickle("a mark where a value should be", _at);
-
-    private readonly PickleNode Pop()
-    {
-        if (_stack.Count == Floor())
-        {
-            throw Errors.BadPickle("the stack is empty", _at);
-        }
-
-        var top = _stack[^1];
-        _stack.RemoveAt(_stack.Count - 1);
-        return top;
-    }
-
-    private readonly List<PickleNode> PopLast(int count)
-    {
-        return _stack.Count - count >= Floor() ? TakeFrom(_stack.Count - count) : throw Errors.BadPickle("the stack is empty", _at);
-    }
-
-    // What lies under the last mark cannot be reached.
-    private readonly int Floor() => _marks.Count > 0 ? _marks[^1] + 1 : 0;
-
-    private readonly List<PickleNode> PopToMark()
-    {
-        if (_marks.Count == 0)
-        {
-            throw Errors.BadPickle("there is no mark on the stack", _at);
-        }
-
-        var items = TakeFrom(_marks[^1] + 1);
-        _stack.RemoveAt(_marks[^1]);
-        _marks.RemoveAt(_marks.Count - 1);
-        return items;
-    }
-
-    private readonly List<PickleNode> TakeFrom(int index)
-    {
-        var items = _stack.GetRange(index, _stack.Count - index);
-        _stack.RemoveRange(index, items.Count);
-        return items;
-    }
-
-    private static PickleInteger Integer(long value) => value >= 0 && value < SmallIntegers.Length ? SmallIntegers[value] : new(new BigInteger(value));
 
     private static string Name(PickleNode node) => node.GetType().Name.Replace("Pickle", "", StringComparison.Ordinal).ToLowerInvariant();
 }
 
 /// <summary>Tells what a persistent id stands for.</summary>
 /// <param name="id">The id.</param>
+/// <param name="budget">Pays for what is made of it.</param>
 /// <param name="offset">Where it is used.</param>
-internal delegate PickleNode PersistentLoad(PickleNode id, long offset);
+internal delegate PickleNode PersistentLoad(PickleNode id, PickleBudget budget, long offset);

@@ -3,24 +3,50 @@ using System.Numerics;
 namespace CloudShards.Formats.Torch;
 
 /// <summary>What a pickle builds, as plain data: nothing here is, or refers to, a .NET or Python object that could act.</summary>
-internal abstract class PickleNode;
+internal abstract class PickleNode
+{
+    /// <summary>Whether more than one place may refer to it, or it was no more than borrowed: what it cost is not given back.</summary>
+    public bool IsShared { get; private set; }
+
+    /// <summary>What a <see cref="StateDictCensus"/> knows of it; 0 before it has seen it.</summary>
+    public int Tally { get; set; }
+
+    /// <summary>Notes that more than one place may refer to it from now on.</summary>
+    public void Share() => IsShared = true;
+}
 
 internal sealed class PickleNone : PickleNode
 {
     public static readonly PickleNone Instance = new();
+
+    private PickleNone() => Share();
 }
 
-internal sealed class PickleBool(bool value) : PickleNode
+internal sealed class PickleBool : PickleNode
 {
     public static readonly PickleBool True = new(true);
     public static readonly PickleBool False = new(false);
 
-    public bool Value { get; } = value;
+    private PickleBool(bool value)
+    {
+        Value = value;
+        Share();
+    }
+
+    public bool Value { get; }
 }
 
 internal sealed class PickleInteger(BigInteger value) : PickleNode
 {
     public BigInteger Value { get; } = value;
+
+    /// <summary>A number that many pickles share.</summary>
+    public static PickleInteger Shared(BigInteger value)
+    {
+        var integer = new PickleInteger(value);
+        integer.Share();
+        return integer;
+    }
 
     public bool TryGetInt64(out long number)
     {
@@ -56,6 +82,8 @@ internal sealed class PickleBytes(byte[] value) : PickleNode
 internal sealed class PickleMark : PickleNode
 {
     public static readonly PickleMark Instance = new();
+
+    private PickleMark() => Share();
 }
 
 /// <summary>A tuple, list or set.</summary>
@@ -99,6 +127,9 @@ internal sealed class PickleObject(PickleGlobal type, PickleNode arguments) : Pi
 
     /// <summary>The attributes that BUILD brought by name; null where it brought none.</summary>
     public PickleDict? Attributes { get; set; }
+
+    /// <summary>More attributes, those of slots, which count where both name one; null where BUILD brought no pair of both.</summary>
+    public PickleDict? Slots { get; set; }
 
     /// <summary>Everything else: the arguments, other states, items that were set or appended.</summary>
     public List<PickleNode> Parts { get; } = [arguments];

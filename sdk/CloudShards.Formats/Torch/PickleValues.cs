@@ -16,6 +16,8 @@ internal sealed class PickleValues : IDisposable
     // What an escape takes beyond the one byte of a character that needs none.
     private const long EscapeBytes = 5;
 
+    private const int AlwaysAllowed = 1 << 20;
+
     private static readonly SearchValues<char> Unescaped = SearchValues.Create([.. Enumerable.Range(' ', '~' - ' ' + 1).Select(c => (char)c)]);
 
     private readonly CheckpointLimits _limits;
@@ -23,9 +25,14 @@ internal sealed class PickleValues : IDisposable
     private readonly ArrayBufferWriter<byte> _json = new();
     private readonly Utf8JsonWriter _writer;
 
-    public PickleValues(CheckpointLimits limits)
+    private long _source;
+
+    /// <summary>No values yet.</summary>
+    /// <param name="limits">Bounds on what they take.</param>
+    /// <param name="pickleBytes">Bytes of the pickle that they come from: it may name a long text over and over.</param>
+    public PickleValues(CheckpointLimits limits, long pickleBytes)
     {
-        _limits = limits;
+        (_limits, _source) = (limits, pickleBytes);
         _writer = new(_json);
         _writer.WriteStartObject();
     }
@@ -41,17 +48,24 @@ internal sealed class PickleValues : IDisposable
         Write(name, value);
     }
 
+    /// <summary>Lets values come from bytes beside the pickle too.</summary>
+    public void AddSource(long bytes) => _source += bytes;
+
     /// <summary>Adds how a quantised tensor's integers stand for numbers.</summary>
-    public void AddQuantisation(string name, TorchQuantised tensor, PickleNode scale, PickleNode zeroPoint)
+    /// <param name="name">The tensor's name.</param>
+    /// <param name="tensor">The tensor.</param>
+    /// <param name="scales">The scale of each channel; null where the tensor has one itself.</param>
+    /// <param name="zeroPoints">The zero point of each channel; null where the tensor has one itself.</param>
+    public void AddQuantisation(string name, TorchQuantised tensor, IEnumerable<PickleNode>? scales, IEnumerable<PickleNode>? zeroPoints)
     {
         WriteName(name);
         _writer.WriteStartObject();
         _writer.WriteStartObject("$quantized");
         _writer.WriteString("scheme", tensor.Scheme);
         _writer.WritePropertyName("scale");
-        Write(name, scale);
+        WriteNumbers(name, scales, tensor.Scale);
         _writer.WritePropertyName("zero_point");
-        Write(name, zeroPoint);
+        WriteNumbers(name, zeroPoints, tensor.ZeroPoint);
         if (tensor.Axis is { } axis)
         {
             _writer.WritePropertyName("axis");
@@ -72,6 +86,24 @@ internal sealed class PickleValues : IDisposable
 
     /// <summary>Gives the writer's buffer back.</summary>
     public void Dispose() => _writer.Dispose();
+
+    private void WriteNumbers(string name, IEnumerable<PickleNode>? channels, PickleNode only)
+    {
+        if (channels is null)
+        {
+            Write(name, only);
+            return;
+        }
+
+        _writer.WriteStartArray();
+        foreach (var number in channels)
+        {
+            WriteLeaf(number);
+            Bound(0);
+        }
+
+        _writer.WriteEndArray();
+    }
 
     private void WriteName(string name)
     {
@@ -128,6 +160,12 @@ internal sealed class PickleValues : IDisposable
         if (bytes > _limits.MaxValueBytes)
         {
             throw Errors.LimitExceeded("the values' bytes", bytes, _limits.MaxValueBytes, nameof(_limits.MaxValueBytes));
+        }
+
+        var allowed = AlwaysAllowed + (_source * _limits.MaxExpansion);
+        if (bytes > allowed)
+        {
+            throw Errors.LimitExceeded($"the values' bytes out of {_source:N0}", bytes, allowed, nameof(_limits.MaxExpansion));
         }
     }
 

@@ -10,16 +10,23 @@ namespace CloudShards.Formats.Torch;
 internal sealed class StateDictWalk
 {
     private readonly CheckpointLimits _limits;
+    private readonly PickleBudget _budget;
     private readonly StateDictCensus _census;
+    private readonly TorchModules _modules;
     private readonly HashSet<string> _tensorNames = new(StringComparer.Ordinal);
     private readonly PickleValues _values;
     private readonly StringBuilder _path = new();
+    private readonly int _pickleBytes;
     private long _containers;
+    private long _children;
     private long _nameLength;
 
-    private StateDictWalk(PickleNode root, int pickleBytes, CheckpointLimits limits)
+    private StateDictWalk(PickleNode root, int pickleBytes, PickleBudget budget)
     {
-        (_limits, _census, _values) = (limits, new(root, limits), new(limits));
+        var limits = budget.Limits;
+        _pickleBytes = pickleBytes;
+        (_limits, _budget, _census, _values) = (limits, budget, new(root, limits), new(limits, pickleBytes));
+        _modules = new(_census, budget);
         var total = _census[root];
         BoundTensors(total.Tensors);
         BoundValues(total.Values);
@@ -50,10 +57,10 @@ internal sealed class StateDictWalk
     /// <summary>Lists all tensors and values under <paramref name="root"/>.</summary>
     /// <param name="root">What a pickle left.</param>
     /// <param name="pickleBytes">Bytes of that pickle.</param>
-    /// <param name="limits">Bounds on what is listed.</param>
-    public static StateDictWalk Run(PickleNode root, int pickleBytes, CheckpointLimits limits)
+    /// <param name="budget">Pays for what is listed, and has the bounds on it.</param>
+    public static StateDictWalk Run(PickleNode root, int pickleBytes, PickleBudget budget)
     {
-        var walk = new StateDictWalk(root, pickleBytes, limits);
+        var walk = new StateDictWalk(root, pickleBytes, budget);
         walk.Walk(root);
         return walk;
     }
@@ -73,6 +80,7 @@ internal sealed class StateDictWalk
                 continue;
             }
 
+            BoundChildren();
             var (key, child) = frame.Children.Current;
             _path.Append(frame.IsRoot ? "" : ".").Append(key);
             BoundNames(key.Length + 1);
@@ -86,12 +94,18 @@ internal sealed class StateDictWalk
 
         void Enter(PickleNode node)
         {
+            if (ancestors.Contains(node))
+            {
+                return;
+            }
+
             if (Children(node) is not { } children)
             {
                 Leaf(node);
             }
-            else if (ancestors.Add(node))
+            else
             {
+                ancestors.Add(node);
                 BoundContainers();
                 if (node is TorchSparse)
                 {
@@ -114,13 +128,14 @@ internal sealed class StateDictWalk
         PickleDict { Items.Count: > 0 } dict => dict.Items.Select(item => (KeyText(item.Key), item.Value)),
         PickleSequence sequence when !_census[node].IsPlain => sequence.Items.Select((item, index) => (index.ToString(CultureInfo.InvariantCulture), item)),
         TorchSparse sparse => sparse.Parts.Select(part => (part.Name, part.Tensor)),
-        PickleObject instance when _census[node].Tensors > 0 => TorchModules.Parts(instance, _census, _path.ToString()),
+        PickleObject instance when _census[node].Tensors > 0 => _modules.Parts(instance, _path),
         _ => null,
     };
 
     private void Leaf(PickleNode node)
     {
         BoundNames(_path.Length);
+        _budget.SpendOnList(PickleBudget.Listed + (2L * _path.Length));
         var name = _path.ToString();
         switch (node)
         {
@@ -170,6 +185,18 @@ internal sealed class StateDictWalk
         if (_containers > most)
         {
             throw Errors.LimitExceeded("the containers on all paths", _containers, most, nameof(_limits.MaxValues));
+        }
+    }
+
+    // A container that is met again within itself is passed over, and may be met as often as it holds itself.
+    private void BoundChildren()
+    {
+        const int AlwaysAllowed = 64 << 10;
+        var most = Math.Min(2 * ((long)_limits.MaxTensors + _limits.MaxValues), AlwaysAllowed + ((long)_pickleBytes * _limits.MaxExpansion));
+        _children++;
+        if (_children > most)
+        {
+            throw Errors.LimitExceeded("the items on all paths", _children, most, nameof(_limits.MaxValues));
         }
     }
 

@@ -27,8 +27,8 @@ internal static class TorchLegacy
             bytes = more.Bytes;
         }
 
-        var walk = StateDictWalk.Run(pickles.Root, (int)pickles.End, limits);
-        var storages = Storages(walk);
+        var walk = StateDictWalk.Run(pickles.Root, (int)pickles.End, pickles.Budget);
+        var storages = pickles.Storages;
         var records = Records(pickles, storages, fileLength);
         var counts = new ByteRequest([.. pickles.Keys.Select(key => new ByteRange(records[key].Offset - CountBytes, CountBytes))]);
         if (counts.Ranges.Length > 0)
@@ -65,10 +65,13 @@ internal static class TorchLegacy
                 throw Errors.BigEndianLegacy();
             }
 
-            var root = Next(bytes, ref at, limits);
+            // What the list of tensors leaves out (buffers that are not saved, tensors within other objects) has a storage all the same.
+            var storages = new Dictionary<string, TorchStorage>(StringComparer.Ordinal);
+            var (root, length, budget) = PickleMachine.Run(bytes[at..], at, limits, (id, paying, offset) => Collect(storages, id, paying, offset));
+            at += length;
             var keysAt = at;
             return Next(bytes, ref at, limits) is PickleSequence { Is: PickleSequence.Kind.List } keys && keys.Items.TrueForAll(key => key is PickleText)
-                ? new(root, [.. keys.Items.Cast<PickleText>().Select(key => key.Value)], at)
+                ? new(root, budget, storages, [.. keys.Items.Cast<PickleText>().Select(key => key.Value)], at)
                 : throw Errors.BadPickle("the list of storages is not a list of texts", keysAt);
         }
         catch (CheckpointFormatException e) when (e.Error == CheckpointError.Truncated && !isAll)
@@ -81,25 +84,18 @@ internal static class TorchLegacy
 
     private static PickleNode Next(ReadOnlySpan<byte> bytes, ref int at, CheckpointLimits limits)
     {
-        var (root, length) = PickleMachine.Run(bytes[at..], at, limits);
+        var (root, length, _) = PickleMachine.Run(bytes[at..], at, limits);
         at += length;
         return root;
     }
 
-    private static Dictionary<string, TorchStorage> Storages(StateDictWalk walk)
+    private static PickleNode Collect(Dictionary<string, TorchStorage> storages, PickleNode id, PickleBudget budget, long offset)
     {
-        var storages = new Dictionary<string, TorchStorage>(StringComparer.Ordinal);
-        foreach (var (name, tensor) in walk.AllTensors)
-        {
-            var storage = tensor.Storage;
-            if (!storages.TryAdd(storage.Key, storage)
-                && (storages[storage.Key].RecordBytes != storage.RecordBytes || storages[storage.Key].Type != storage.Type))
-            {
-                throw Errors.StorageOfTwoKinds(name, storage.Key);
-            }
-        }
-
-        return storages;
+        var node = TorchObjects.Persistent(id, budget, offset);
+        return node is TorchStorage storage && !storages.TryAdd(storage.Key, storage)
+            && (storages[storage.Key].RecordBytes != storage.RecordBytes || storages[storage.Key].Type != storage.Type)
+            ? throw Errors.StorageOfTwoKinds(storage.Key, offset)
+            : node;
     }
 
     // PyTorch hands out uninitialised memory for a storage that the list forgets.
@@ -144,7 +140,10 @@ internal static class TorchLegacy
 
     /// <summary>What the five pickles say.</summary>
     /// <param name="Root">The object.</param>
+    /// <param name="Budget">What it may still take.</param>
+    /// <param name="Storages">The storages that it speaks of, by key.</param>
     /// <param name="Keys">The storages that follow, in order.</param>
     /// <param name="End">The byte after the last pickle.</param>
-    private sealed record Pickles(PickleNode Root, ImmutableArray<string> Keys, long End);
+    private sealed record Pickles(
+        PickleNode Root, PickleBudget Budget, Dictionary<string, TorchStorage> Storages, ImmutableArray<string> Keys, long End);
 }

@@ -30,16 +30,14 @@ internal static class TorchObjects
         {
             TorchGlobal.Unknown => Instance(global, arguments, budget),
             TorchGlobal.Dict => Dict(args, global, budget, offset),
-            TorchGlobal.DefaultDict => Dict([.. args.Skip(1)], global, budget, offset),
+            TorchGlobal.DefaultDict => Dict(args is [_, .. var rest] ? rest : args, global, budget, offset),
             TorchGlobal.Set => Sequence(PickleSequence.Kind.Set, args, global, budget, offset),
             TorchGlobal.List => Sequence(PickleSequence.Kind.List, args, global, budget, offset),
             TorchGlobal.Tuple => Sequence(PickleSequence.Kind.Tuple, args, global, budget, offset),
             TorchGlobal.ByteArray => ByteArray(args, budget, offset),
-            TorchGlobal.Complex => args is [PickleFloat real, PickleFloat imaginary]
-                ? new PickleComplex(real.Value, imaginary.Value)
-                : throw Errors.BadArguments(global.FullName, offset),
+            TorchGlobal.Complex => Complex(args, global, budget, offset),
             TorchGlobal.Encode => Encode(args, budget, offset),
-            TorchGlobal.Device => Device(args, global, offset),
+            TorchGlobal.Device => Device(args, global, budget, offset),
             TorchGlobal.RebuildTensor => TorchTensors.Rebuild(args, budget, offset),
             TorchGlobal.RebuildTensorV3 => TorchTensors.RebuildV3(args, budget, offset),
             TorchGlobal.RebuildParameter => args is [TorchTensor or TorchQuantised or TorchSparse, ..] ? args[0] : throw Errors.BadArguments(global.FullName, offset),
@@ -59,17 +57,24 @@ internal static class TorchObjects
     /// Attaches a state. That of a known object is dropped: it is what Python keeps beside an OrderedDict's items (PyTorch's
     /// <c>_metadata</c>) or as attributes of a tensor.
     /// </summary>
-    public static void Build(PickleNode target, PickleNode state, long offset)
+    public static void Build(PickleNode target, PickleNode state, PickleBudget budget, long offset)
     {
         switch (target)
         {
-            case PickleObject { Attributes: null } instance when AttributesOf(state) is { } attributes:
+            // A state is a dictionary, or a pair of one and of the values of slots, of which either may be None.
+            case PickleObject { Attributes: null } instance when state is PickleDict attributes:
                 instance.Attributes = attributes;
                 break;
+            case PickleObject { Attributes: null } instance
+                when state is PickleSequence { Is: PickleSequence.Kind.Tuple, Items: [PickleDict or PickleNone, PickleDict slots] } pair:
+                (instance.Attributes, instance.Slots) = pair.Items[0] is PickleDict named ? (named, slots) : (slots, null);
+                break;
             case PickleObject instance:
+                budget.Grow(instance.Parts, 1, PickleBudget.Item);
                 instance.Parts.Add(state);
                 break;
             case PickleDict or TorchTensor or TorchQuantised or TorchSparse:
+                budget.Release(state);
                 break;
             default:
                 throw Errors.BadPickle("a state is given to a plain value", offset);
@@ -80,19 +85,20 @@ internal static class TorchObjects
     /// What a persistent id of <c>torch.save</c> stands for: <c>('storage', class, key, location, numel[, view])</c>, where numel counts bytes if the
     /// class is untyped, or <c>('module', class, file, source text)</c>, which is the class.
     /// </summary>
-    public static PickleNode Persistent(PickleNode id, long offset) => id switch
+    public static PickleNode Persistent(PickleNode id, PickleBudget budget, long offset) => id switch
     {
         PickleSequence { Is: PickleSequence.Kind.Tuple, Items: [PickleText { Value: "module" }, PickleGlobal type, PickleText, PickleText] } => type,
         PickleSequence
         {
             Is: PickleSequence.Kind.Tuple,
             Items: [PickleText { Value: "storage" }, PickleGlobal type, PickleText key, PickleText location, PickleInteger count, .. { Count: <= 1 } view],
-        } => Storage(type, key.Value, location.Value, count, view is [var only] ? only : PickleNone.Instance, offset),
+        } => Storage(type, key.Value, location.Value, count, view is [var only] ? only : PickleNone.Instance, budget, offset),
         _ => throw Errors.BadPickle("a persistent id that is not PyTorch's `('storage', class, key, location, numel)`", offset),
     };
 
     /// <summary>A storage of <paramref name="count"/> elements.</summary>
-    public static TorchStorage Storage(PickleGlobal type, string key, string location, PickleInteger count, PickleNode view, long offset)
+    public static TorchStorage Storage(
+        PickleGlobal type, string key, string location, PickleInteger count, PickleNode view, PickleBudget budget, long offset)
     {
         if (key.Length > MaxKeyLength)
         {
@@ -114,6 +120,7 @@ internal static class TorchObjects
             throw Errors.BadStorageSize(key, count.Value, offset);
         }
 
+        budget.Spend(PickleBudget.Storage + (2L * key.Length));
         var record = new ByteRange(0, total * elements.ElementBytes);
         return view switch
         {
@@ -125,23 +132,6 @@ internal static class TorchObjects
                 new(key, elements, record.Length, new(from * elements.ElementBytes, length * elements.ElementBytes)),
             _ => throw Errors.BadPickle($"a view that does not lie within its storage `{key}`", offset),
         };
-    }
-
-    // A state is a dictionary, or a pair of one and of the values of slots, of which either may be None.
-    private static PickleDict? AttributesOf(PickleNode state)
-    {
-        switch (state)
-        {
-            case PickleDict dict:
-                return dict;
-            case PickleSequence { Is: PickleSequence.Kind.Tuple, Items: [PickleDict or PickleNone, PickleDict slots] } pair:
-                var both = new PickleDict();
-                both.Items.AddRange((pair.Items[0] as PickleDict)?.Items ?? []);
-                both.Items.AddRange(slots.Items);
-                return both;
-            default:
-                return null;
-        }
     }
 
     private static PickleObject Instance(PickleGlobal type, PickleNode arguments, PickleBudget budget)
@@ -156,54 +146,83 @@ internal static class TorchObjects
             ? function
             : throw Errors.UnsupportedTensor($"rebuilt by `{function.FullName}`", offset);
 
+    // What is copied may be copied again and again out of the memo: it is paid for each time, and never given back.
     private static PickleDict Dict(List<PickleNode> args, PickleGlobal global, PickleBudget budget, long offset)
     {
+        budget.Spend(PickleBudget.Dict);
         var dict = new PickleDict();
         switch (args)
         {
             case []:
-                break;
+                return dict;
             case [PickleDict other]:
-                budget.Spend(other.Items.Count);
+                budget.Grow(dict.Items, other.Items.Count, PickleBudget.Pair);
                 dict.Items.AddRange(other.Items);
                 break;
             case [PickleSequence pairs] when pairs.Items.TrueForAll(pair => pair is PickleSequence { Items.Count: 2 }):
-                budget.Spend(pairs.Items.Count);
-                dict.Items.EnsureCapacity(pairs.Items.Count);
+                budget.Grow(dict.Items, pairs.Items.Count, PickleBudget.Pair);
                 dict.Items.AddRange(pairs.Items.Cast<PickleSequence>().Select(pair => KeyValuePair.Create(pair.Items[0], pair.Items[1])));
                 break;
             default:
                 throw Errors.BadArguments(global.FullName, offset);
         }
 
+        foreach (var (key, value) in dict.Items)
+        {
+            key.Share();
+            value.Share();
+        }
+
+        dict.Share();
         return dict;
     }
 
     private static PickleSequence Sequence(PickleSequence.Kind kind, List<PickleNode> args, PickleGlobal global, PickleBudget budget, long offset)
     {
+        budget.Spend(PickleBudget.Sequence);
+        var sequence = new PickleSequence(kind, []);
         switch (args)
         {
             case []:
-                return new(kind, []);
+                return sequence;
             case [PickleSequence { Items: var items }]:
-                budget.Spend(items.Count);
-                return new(kind, [.. items]);
+                budget.Grow(sequence.Items, items.Count, PickleBudget.Item);
+                sequence.Items.AddRange(items);
+                items.ForEach(item => item.Share());
+                sequence.Share();
+                return sequence;
             default:
                 throw Errors.BadArguments(global.FullName, offset);
         }
     }
 
-    private static PickleText Device(List<PickleNode> args, PickleGlobal global, long offset) => args switch
+    private static PickleComplex Complex(List<PickleNode> args, PickleGlobal global, PickleBudget budget, long offset)
     {
-        [PickleText device] => device,
-        [PickleText device, PickleInteger number] when number.TryGetInt64(out var index) => new($"{device.Value}:{index}"),
-        _ => throw Errors.BadArguments(global.FullName, offset),
-    };
+        budget.Spend(PickleBudget.Number);
+        return args is [PickleFloat real, PickleFloat imaginary] ? new(real.Value, imaginary.Value) : throw Errors.BadArguments(global.FullName, offset);
+    }
+
+    private static PickleText Device(List<PickleNode> args, PickleGlobal global, PickleBudget budget, long offset)
+    {
+        switch (args)
+        {
+            case [PickleText device]:
+                return device;
+            case [PickleText device, PickleInteger number] when number.TryGetInt64(out var index):
+                var name = $"{device.Value}:{index}";
+                budget.Spend(PickleBudget.CostOf(name));
+                var text = new PickleText(name);
+                text.Share();
+                return text;
+            default:
+                throw Errors.BadArguments(global.FullName, offset);
+        }
+    }
 
     // bytearray(n) would make n bytes out of a number: only the forms that carry their bytes are known.
     private static PickleBytes ByteArray(List<PickleNode> args, PickleBudget budget, long offset) => args switch
     {
-        [] => new([]),
+        [] => Encode([new PickleText(""), new PickleText("latin1")], budget, offset),
         [PickleBytes bytes] => bytes,
         [PickleText, PickleText] => Encode(args, budget, offset),
         _ => throw Errors.BadArguments("builtins.bytearray", offset),
@@ -218,7 +237,7 @@ internal static class TorchObjects
             throw Errors.BadArguments("_codecs.encode", offset);
         }
 
-        budget.SpendBytes(text.Length);
+        budget.Spend(PickleBudget.Text + text.Length);
         return new(Encoding.Latin1.GetBytes(text));
     }
 }

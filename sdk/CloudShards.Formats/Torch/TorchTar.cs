@@ -47,16 +47,16 @@ internal static class TorchTar
         var described = new ByteRequest([tensorsAt, pickleAt]);
         yield return described;
         var tensors = TarTensors.Read(described[0].Span, tensorsAt.Offset, storages, limits);
-        var (root, length) = PickleMachine.Run(
+        var (root, length, budget) = PickleMachine.Run(
             described[1].Span,
             pickleAt.Offset,
             limits,
-            (id, offset) => id is PickleText { Value: var key } && tensors.TryGetValue(key, out var tensor)
+            (id, _, offset) => id is PickleText { Value: var key } && tensors.TryGetValue(key, out var tensor)
                 ? tensor
                 : throw Errors.BadPickle("a persistent id that names no tensor of the archive", offset));
         foreach (var step in TorchRecords.Describe(
             CheckpointFormat.TorchTar,
-            StateDictWalk.Run(root, length, limits),
+            StateDictWalk.Run(root, length, budget),
             tensor => storages.Places[tensor.Storage.Key],
             ElementTransform.None,
             fileLength,
@@ -104,6 +104,8 @@ internal sealed class TarStorages(ByteRange member, CheckpointLimits limits)
     /// <summary>The storages by key.</summary>
     public Dictionary<string, TorchStorage> Storages { get; } = new(StringComparer.Ordinal);
 
+    private readonly PickleBudget _budget = new(limits, member.Length);
+
     /// <summary>Where the elements of each lie.</summary>
     public Dictionary<string, ByteRange> Places { get; } = new(StringComparer.Ordinal);
 
@@ -112,7 +114,7 @@ internal sealed class TarStorages(ByteRange member, CheckpointLimits limits)
         var at = member.Offset;
         var window = Window(at);
         yield return window;
-        var (count, length) = PickleMachine.Run(window.Bytes.Span, at, limits);
+        var (count, length, _) = PickleMachine.Run(window.Bytes.Span, at, limits);
         if (count is not PickleInteger counted || !counted.TryGetInt64(out var storages) || storages < 0 || storages > limits.MaxTensors)
         {
             throw Errors.BadTar("its count of storages is not one", at);
@@ -140,7 +142,7 @@ internal sealed class TarStorages(ByteRange member, CheckpointLimits limits)
 
     private long Take(ReadOnlySpan<byte> window, long at)
     {
-        var (id, length) = PickleMachine.Run(window, at, limits);
+        var (id, length, _) = PickleMachine.Run(window, at, limits);
         if (id is not PickleSequence { Items: [PickleInteger key, PickleText location, PickleGlobal type] } || window.Length < length + sizeof(long))
         {
             throw Errors.BadTar("a storage is not described by key, location and class", at);
@@ -148,7 +150,7 @@ internal sealed class TarStorages(ByteRange member, CheckpointLimits limits)
 
         var name = key.Value.ToString(CultureInfo.InvariantCulture);
         var elements = new PickleInteger(BinaryPrimitives.ReadInt64LittleEndian(window[length..]));
-        var storage = TorchObjects.Storage(type, name, location.Value, elements, PickleNone.Instance, at);
+        var storage = TorchObjects.Storage(type, name, location.Value, elements, PickleNone.Instance, _budget, at);
         var place = new ByteRange(at + length + sizeof(long), storage.RecordBytes);
         return place.LiesWithin(member.End) && Storages.TryAdd(name, storage) && Places.TryAdd(name, place)
             ? place.End
@@ -163,17 +165,17 @@ internal static class TarTensors
 {
     public static Dictionary<string, TorchTensor> Read(ReadOnlySpan<byte> bytes, long start, TarStorages storages, CheckpointLimits limits)
     {
-        var (count, at) = PickleMachine.Run(bytes, start, limits);
+        var (count, at, _) = PickleMachine.Run(bytes, start, limits);
         if (count is not PickleInteger counted || !counted.TryGetInt64(out var total) || total < 0 || total > limits.MaxTensors)
         {
             throw Errors.BadTar("its count of tensors is not one", start);
         }
 
-        var (tensors, budget) = (new Dictionary<string, TorchTensor>(StringComparer.Ordinal), new PickleBudget(limits));
+        var (tensors, budget) = (new Dictionary<string, TorchTensor>(StringComparer.Ordinal), new PickleBudget(limits, bytes.Length));
         for (var i = 0L; i < total; i++)
         {
             var offset = start + at;
-            var (id, length) = PickleMachine.Run(bytes[at..], offset, limits);
+            var (id, length, _) = PickleMachine.Run(bytes[at..], offset, limits);
             at += length;
             if (id is not PickleSequence { Items: [PickleInteger key, PickleInteger storageKey, PickleGlobal] }
                 || !storages.Storages.TryGetValue(storageKey.Value.ToString(CultureInfo.InvariantCulture), out var storage)

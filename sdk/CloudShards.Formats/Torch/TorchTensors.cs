@@ -37,12 +37,14 @@ internal static class TorchTensors
         }
 
         var data = View(new(storage, first, size, stride), dtype, ElementTransform.None, budget, offset);
+        budget.Spend(PickleBudget.Number);
         return parameters.Items switch
         {
             [PickleGlobal { Module: "torch", Name: "per_tensor_affine" } scheme, PickleFloat scale, PickleInteger zeroPoint] =>
                 new(data, scheme.Name, scale, zeroPoint, null),
             [PickleGlobal { Module: "torch", Name: "per_channel_affine" or "per_channel_affine_float_qparams" } scheme,
-                TorchTensor scales, TorchTensor zeroPoints, PickleInteger axis] => new(data, scheme.Name, scales, zeroPoints, axis),
+                TorchTensor scales, TorchTensor zeroPoints, PickleInteger axis] =>
+                new(data, scheme.Name, PerChannel(scales, data, axis, offset), PerChannel(zeroPoints, data, axis, offset), axis),
             _ => throw Errors.BadArguments("torch._utils._rebuild_qtensor", offset),
         };
     }
@@ -56,16 +58,18 @@ internal static class TorchTensors
         }
 
         var layout = name.StartsWith("torch.", StringComparison.Ordinal) ? name["torch.".Length..] : name;
-        return (layout, parts) switch
+        var sparse = (layout, parts) switch
         {
             ("sparse_coo", [TorchTensor indices, TorchTensor values, PickleSequence shape, ..]) =>
-                new(layout, Shape(shape, budget, offset), [("indices", indices), ("values", values)]),
+                new TorchSparse(layout, Shape(shape, budget, offset), [("indices", indices), ("values", values)]),
             ("sparse_csr" or "sparse_bsr", [TorchTensor rows, TorchTensor columns, TorchTensor values, PickleSequence shape]) =>
                 new(layout, Shape(shape, budget, offset), [("crow_indices", rows), ("col_indices", columns), ("values", values)]),
             ("sparse_csc" or "sparse_bsc", [TorchTensor columns, TorchTensor rows, TorchTensor values, PickleSequence shape]) =>
                 new(layout, Shape(shape, budget, offset), [("ccol_indices", columns), ("row_indices", rows), ("values", values)]),
             _ => throw Errors.BadArguments("torch._utils._rebuild_sparse_tensor", offset),
         };
+        SparseGeometry.Check(sparse, offset);
+        return sparse;
     }
 
     /// <summary>The view <c>(storage, offset, size, stride)</c> as a tensor.</summary>
@@ -99,14 +103,22 @@ internal static class TorchTensors
         return new(view.Storage, dtype, shape, layout);
     }
 
+    // A row with a number for each index of the axis.
+    private static TorchTensor PerChannel(TorchTensor numbers, TorchTensor data, PickleInteger axis, long offset) =>
+        !axis.TryGetInt64(out var dimension) || dimension < 0 || dimension >= data.Shape.Rank
+            ? throw Errors.BadQuantisation($"it has the axis {axis.Value} and {data.Shape.Rank} dimensions", offset)
+            : numbers.Shape.Rank != 1 || numbers.Shape[0] != data.Shape[(int)dimension]
+            ? throw Errors.BadQuantisation($"it has scales or zero points of shape {numbers.Shape} for {data.Shape[(int)dimension]} channels", offset)
+            : numbers;
+
     // PyTorch counts the pairs of 4-bit elements that share a byte, safetensors and the manifest the elements.
     private static TorchTensor ViewPairs(ViewArguments view, PickleBudget budget, long offset)
     {
         var pairs = View(view, TensorDType.U8, ElementTransform.None, budget, offset);
         var bytes = new TensorInfo("", TensorDType.U8, pairs.Shape, pairs.Layout).Contiguous;
-        return bytes is { } run && pairs.Shape.Rank > 0
+        return bytes is { } run && pairs.Shape.Rank > 0 && pairs.Shape[^1] <= long.MaxValue / 2
             ? new(pairs.Storage, TensorDType.F4, new([.. pairs.Shape.SkipLast(1), pairs.Shape[^1] * 2]), new() { Extent = run })
-            : throw Errors.UnsupportedTensor("a strided view of 4-bit elements", offset);
+            : throw Errors.UnsupportedTensor("a scalar, a strided view or 2^62 columns of 4-bit elements", offset);
     }
 
     private static bool Fits(TensorShape shape, ImmutableArray<long> strides, long start, long elements)
@@ -134,7 +146,7 @@ internal static class TorchTensors
             throw Errors.LimitExceeded("the dimensions of a tensor", rank, budget.Limits.MaxRank, nameof(budget.Limits.MaxRank));
         }
 
-        budget.Spend(PickleBudget.Tensor + (2 * rank));
+        budget.Spend(PickleBudget.Tensor + (2L * rank * PickleBudget.Dimension));
         return new(Numbers(sizes, offset));
     }
 

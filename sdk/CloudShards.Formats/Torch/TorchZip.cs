@@ -26,8 +26,8 @@ internal static class TorchZip
         yield return structure;
         var transform = byteOrder is null ? ElementTransform.None : ByteOrder(Content(byteOrder, structure[1].Span), byteOrder.HeaderOffset);
         var content = pickle.Locate(structure[0].Span);
-        var (root, length) = PickleMachine.Run(Content(pickle, structure[0].Span), content.Offset, limits);
-        var walk = StateDictWalk.Run(root, length, limits);
+        var (root, length, budget) = PickleMachine.Run(Content(pickle, structure[0].Span), content.Offset, limits);
+        var walk = StateDictWalk.Run(root, length, budget);
 
         var recordOf = new Dictionary<TorchStorage, ZipEntry>(ReferenceEqualityComparer.Instance);
         foreach (var (name, tensor) in walk.AllTensors)

@@ -29,7 +29,7 @@ internal sealed class ZipDirectory
     public string Prefix { get; }
 
     /// <summary>The entry called <paramref name="name"/> within <see cref="Prefix"/>, or null.</summary>
-    public ZipEntry? Find(string name) => _entries.GetValueOrDefault(Prefix + name);
+    public ZipEntry? Find(string name) => _entries.TryGetValue(Prefix + name, out var entry) && entry.Name == Prefix + name ? entry : null;
 
     /// <summary>The end of the file, in which the end records lie whatever the archive's comment.</summary>
     public static ByteRange TailRange(long fileLength)
@@ -85,23 +85,36 @@ internal sealed class ZipDirectory
     /// <param name="count">How many entries the end record announces.</param>
     public static ZipDirectory Read(ReadOnlySpan<byte> directory, ByteRange range, long count)
     {
-        var entries = new Dictionary<string, ZipEntry>(StringComparer.Ordinal);
-        string? prefix = null;
+        var (listed, isTorch) = (new List<(ZipEntry Entry, long Offset)>(), false);
         for (var at = 0; at < directory.Length;)
         {
             var entry = ReadEntry(directory[at..], range.Offset + at, out var length);
+            isTorch |= entry.Name.EndsWith("data.pkl", StringComparison.OrdinalIgnoreCase);
+            listed.Add((entry, range.Offset + at));
+            at += length;
+        }
+
+        if (!isTorch && listed.Count > 0)
+        {
+            throw Errors.OtherZip([.. listed.Select(item => item.Entry.Name)]);
+        }
+
+        // PyTorch's reader looks entries up whatever their case.
+        var entries = new Dictionary<string, ZipEntry>(StringComparer.OrdinalIgnoreCase);
+        string? prefix = null;
+        foreach (var (entry, at) in listed)
+        {
             prefix ??= entry.Name[..(entry.Name.IndexOf('/', StringComparison.Ordinal) + 1)];
             if (prefix.Length <= 1 || !entry.Name.StartsWith(prefix, StringComparison.Ordinal) || Climbs(entry.Name))
             {
-                throw Errors.ZipEntryOutside(entry.Name, prefix, range.Offset + at);
+                throw Errors.ZipEntryOutside(entry.Name, prefix, at);
             }
 
             if (!entries.TryAdd(entry.Name, entry))
             {
-                throw Errors.ZipDuplicate(entry.Name, range.Offset + at);
+                var other = entries[entry.Name].Name;
+                throw other == entry.Name ? Errors.ZipDuplicate(entry.Name, at) : Errors.ZipTwins(entry.Name, other, at);
             }
-
-            at += length;
         }
 
         if (entries.Count != count || prefix is null)

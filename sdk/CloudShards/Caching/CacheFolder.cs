@@ -94,27 +94,6 @@ internal sealed class CacheFolder
     /// <summary>Asks for room, and spends it. Nobody is kept from anything but asking.</summary>
     /// <exception cref="IOException">The folder cannot be written, or another process does not end its turn.</exception>
     /// <exception cref="UnauthorizedAccessException">The folder cannot be written.</exception>
-    public async ValueTask<RoomAnswer> ReserveAsync(RoomWish wish, TimeProvider time, CancellationToken cancellationToken)
-    {
-        await _turn.WaitAsync(cancellationToken).ConfigureAwait(false);
-        try
-        {
-            if (AnswerOf(wish, time) is { } known)
-            {
-                return known;
-            }
-
-            await DiskThreads.RunAsync(() => Directory.CreateDirectory(Incoming), cancellationToken).ConfigureAwait(false);
-            var held = await CacheLock.TakeAsync(LockFile, time, cancellationToken).ConfigureAwait(false);
-            return await DiskThreads.RunAsync(() => Reserve(held, wish), CancellationToken.None).ConfigureAwait(false);
-        }
-        finally
-        {
-            _turn.Release();
-        }
-    }
-
-    /// <summary>As <see cref="ReserveAsync"/>, on the caller's thread.</summary>
     public RoomAnswer Reserve(in RoomWish wish, TimeProvider time, CancellationToken cancellationToken)
     {
         _turn.Wait(cancellationToken);

@@ -30,22 +30,6 @@ internal sealed class CacheLock : IDisposable
     /// Waits for the turn, about two seconds at most: who has it needs it for the moment of a sum, or of a walk through the folder.
     /// </summary>
     /// <exception cref="IOException">The file cannot be opened, or others did not let go of it.</exception>
-    public static async ValueTask<CacheLock> TakeAsync(string path, TimeProvider time, CancellationToken cancellationToken)
-    {
-        for (var polls = 0; polls < MaxPolls; polls++)
-        {
-            if (TryTake(path) is { } held)
-            {
-                return held;
-            }
-
-            await Task.Delay(Poll, time, cancellationToken).ConfigureAwait(false);
-        }
-
-        throw Errors.CacheLockHeld(path);
-    }
-
-    /// <summary>As <see cref="TakeAsync"/>, on the caller's thread.</summary>
     public static CacheLock Take(string path, CancellationToken cancellationToken)
     {
         for (var polls = 0; polls < MaxPolls; polls++)

@@ -1,4 +1,3 @@
-using System.Collections.Immutable;
 using CloudShards.Formats;
 using Microsoft.Win32.SafeHandles;
 
@@ -54,46 +53,16 @@ internal sealed class ShardCache(
         return false;
     }
 
-    /// <summary>As <see cref="TryRead"/>, without keeping the caller's thread.</summary>
-    public ValueTask<bool> TryReadAsync(ShardedTensor tensor, long offset, Memory<byte> destination, CancellationToken cancellationToken) =>
-        DiskThreads.RunAsync(() => TryRead(tensor, offset, destination.Span, cancellationToken), cancellationToken);
+    /// <summary>Whether the shard is here; whether it is right shows when it is read.</summary>
+    public bool Has(ShardedTensor tensor) => File.Exists(PathOf(tensor.Digest));
 
-    /// <summary>Reads many shards whole; for each, whether it was here and right.</summary>
-    public ValueTask<ImmutableArray<bool>> TryReadAllAsync(
-        IEnumerable<(ShardedTensor Tensor, Memory<byte> Destination)> reads, CancellationToken cancellationToken) =>
-        DiskThreads.RunAsync<ImmutableArray<bool>>(
-            () => [.. reads.Select(read => TryRead(read.Tensor, 0, read.Destination.Span, cancellationToken))], cancellationToken);
-
-    /// <summary>Makes room for a shard that is about to be written; null where it is on its way, or cannot be kept.</summary>
-    public async ValueTask<CacheFill?> TryBeginAsync(ShardedTensor tensor, CancellationToken cancellationToken)
-    {
-        if (!MayBegin(tensor))
-        {
-            return null;
-        }
-
-        CacheRoom? room = null;
-        try
-        {
-            var wish = WishOf(tensor);
-            room = folder.TrySpend(wish) ?? Noted(await folder.ReserveAsync(wish, time, cancellationToken).ConfigureAwait(false));
-        }
-        catch (Exception e) when (IsFailure(e))
-        {
-            Failed(e);
-        }
-        finally
-        {
-            LeaveUnless(room, tensor);
-        }
-
-        return room is null ? null : new(this, tensor, room);
-    }
-
-    /// <summary>As <see cref="TryBeginAsync"/>, on the caller's thread; null also where the shard is here.</summary>
+    /// <summary>
+    /// Makes room for a shard that is about to be written; null where it is here, is on its way, or cannot be kept. May wait for the disk, and
+    /// for the turn of another process.
+    /// </summary>
     public CacheFill? TryBegin(ShardedTensor tensor, CancellationToken cancellationToken)
     {
-        if (File.Exists(PathOf(tensor.Digest)) || !MayBegin(tensor))
+        if (Has(tensor) || !MayBegin(tensor))
         {
             return null;
         }

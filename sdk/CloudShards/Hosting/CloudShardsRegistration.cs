@@ -52,11 +52,13 @@ public static class CloudShardsRegistration
         return settings switch
         {
             { Folder: { } folder } => new DirectoryShardStore(folder),
-            { ConnectionString: { } text } => new BlobShardStore(new(text, settings.ContainerName)),
+            { ConnectionString: { } text } => new BlobShardStore(new(text, settings.ContainerName, ReadingClientOptions.Create())),
             _ => new BlobShardStore(ContainerOf(settings.Container!, provider.GetService<TokenCredential>())),
         };
     }
 
     private static BlobContainerClient ContainerOf(Uri address, TokenCredential? credential) =>
-        credential is null || address.Query.Contains("sig=", StringComparison.Ordinal) ? new(address) : new(address, credential);
+        credential is null || address.Query.Contains("sig=", StringComparison.Ordinal)
+            ? new(address, ReadingClientOptions.Create())
+            : new(address, credential, ReadingClientOptions.Create());
 }

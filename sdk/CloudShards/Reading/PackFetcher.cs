@@ -4,52 +4,27 @@ using CloudShards.Formats;
 
 namespace CloudShards;
 
-/// <summary>
-/// Brings many small shards into memory by one request to a pack. Each is verified by itself; what the pack has not, or has damaged, is read
-/// from its own shard.
-/// </summary>
-internal sealed class PackFetcher(ShardFetcher fetcher, ShardCache? cache, ReadTelemetry telemetry)
+/// <summary>Brings many small tensors into memory by one request to a pack. Each is verified by itself.</summary>
+internal sealed class PackFetcher(ShardFetcher fetcher, ReadTelemetry telemetry)
 {
     /// <summary>Brings tensors that lie in a range of a pack.</summary>
-    public async ValueTask FetchAsync(ManifestPack pack, ByteRange range, ImmutableArray<PackedRead> reads, CancellationToken cancellationToken)
+    /// <returns>Those that are to be read from their own shards, since the pack has them not or has them damaged.</returns>
+    public async ValueTask<ImmutableArray<PackedRead>> FetchAsync(
+        ManifestPack pack, ByteRange range, ImmutableArray<PackedRead> reads, CancellationToken cancellationToken)
     {
-        var missing = cache is null ? reads : await TakeCachedAsync(cache, reads, cancellationToken).ConfigureAwait(false);
-        if (missing.IsEmpty)
-        {
-            return;
-        }
-
+        var blob = StoreLayout.Pack(pack.Digest);
         var buffer = ArrayPool<byte>.Shared.Rent((int)range.Length);
         try
         {
             var content = buffer.AsMemory(0, (int)range.Length);
-            var isThere = await TryAskAsync(StoreLayout.Pack(pack.Digest), range.Offset, content, cancellationToken).ConfigureAwait(false);
-            foreach (var read in missing)
-            {
-                if (!isThere || !await TryTakeAsync(pack, read, content.Slice((int)read.Offset, read.Destination.Length)).ConfigureAwait(false))
-                {
-                    var isCached = await fetcher.FetchAsync(read.Tensor, 0, read.Destination, cancellationToken).ConfigureAwait(false);
-                    await read.Arrival.TakeAsync(0, read.Destination, isCached).ConfigureAwait(false);
-                }
-            }
+            return await TryAskAsync(blob, range.Offset, content, cancellationToken).ConfigureAwait(false)
+                ? reads.RemoveAll(read => TryTake(blob, read, content.Slice((int)read.Offset, (int)read.Tensor.Bytes)))
+                : reads;
         }
         finally
         {
             ArrayPool<byte>.Shared.Return(buffer);
         }
-    }
-
-    // Takes what the cache has; the others come back.
-    private static async ValueTask<ImmutableArray<PackedRead>> TakeCachedAsync(
-        ShardCache shards, ImmutableArray<PackedRead> reads, CancellationToken cancellationToken)
-    {
-        var isCached = await shards.TryReadAllAsync(reads.Select(read => (read.Tensor, read.Destination)), cancellationToken).ConfigureAwait(false);
-        foreach (var (read, _) in reads.Zip(isCached).Where(pair => pair.Second))
-        {
-            await read.Arrival.TakeAsync(0, read.Destination, isCached: true).ConfigureAwait(false);
-        }
-
-        return [.. reads.Zip(isCached).Where(pair => !pair.Second).Select(pair => pair.First)];
     }
 
     // A pack only repeats what the shards have, so nothing is lost without it.
@@ -67,23 +42,50 @@ internal sealed class PackFetcher(ShardFetcher fetcher, ShardCache? cache, ReadT
         }
     }
 
-    private async ValueTask<bool> TryTakeAsync(ManifestPack pack, PackedRead read, ReadOnlyMemory<byte> shard)
+    private bool TryTake(string blob, PackedRead read, ReadOnlyMemory<byte> content)
     {
-        if (fetcher.Mismatch(read.Tensor, 0, shard.Span) is { } chunk)
+        if (fetcher.MismatchOfWhole(read.Tensor, content.Span) is { } chunk)
         {
-            telemetry.ChunkCorrupt(read.Tensor.Name, chunk, StoreLayout.Pack(pack.Digest));
+            telemetry.ChunkCorrupt(read.Tensor.Name, chunk, blob);
             return false;
         }
 
-        shard.CopyTo(read.Destination);
-        await read.Arrival.TakeAsync(0, read.Destination, isCached: false).ConfigureAwait(false);
+        using var piece = read.Open();
+        content.CopyTo(piece.Memory);
+        piece.Take(isCached: false);
         return true;
     }
 }
 
 /// <summary>A whole tensor that is read from a pack.</summary>
-/// <param name="Tensor">The tensor.</param>
+/// <param name="Read">What is read, and where it goes.</param>
 /// <param name="Offset">Where in the range that is asked for it begins.</param>
-/// <param name="Destination">Where its bytes go.</param>
 /// <param name="Arrival">Who is told.</param>
-internal sealed record PackedRead(ShardedTensor Tensor, long Offset, Memory<byte> Destination, Arrival Arrival);
+internal sealed record PackedRead(ShardRead Read, long Offset, Arrival Arrival)
+{
+    /// <summary>The tensor.</summary>
+    public ShardedTensor Tensor => Read.Tensor;
+
+    /// <summary>Memory for it; disposing the result gives it back.</summary>
+    public Piece Open() => new(this, Read.Target?.Open(0, (int)Tensor.Bytes));
+
+    /// <summary>All of the tensor's bytes, one tensor at a time for each request.</summary>
+    internal readonly struct Piece(PackedRead packed, IMemoryOwner<byte>? owner) : IDisposable
+    {
+        /// <summary>Where they go.</summary>
+        public Memory<byte> Memory => owner?.Memory ?? packed.Read.Destination;
+
+        /// <summary>Puts them to their place, and tells it.</summary>
+        public void Take(bool isCached)
+        {
+            if (owner is not null)
+            {
+                packed.Read.Target!.Settle(0, owner);
+            }
+
+            packed.Arrival.Take(0, Memory, isCached);
+        }
+
+        public void Dispose() => owner?.Dispose();
+    }
+}

@@ -12,17 +12,17 @@ internal sealed class PackReadPlanner(ImmutableArray<ManifestPack> packs, long r
     private readonly Lazy<Dictionary<string, (ManifestPack Pack, long Offset)>> _places = new(() => PlacesOf(packs));
 
     /// <summary>
-    /// Gathers items that are whole tensors of packs, until together they are worth a request, or there are no more items. The others pass
-    /// at once, each a group of its own, in their order.
+    /// Gathers items that are whole tensors of packs: until all of a pack's are there, or two requests' worth of them, or there are no more items.
+    /// The others pass at once, each a group of its own, in their order.
     /// </summary>
     /// <param name="items">What is wanted; enumerated only as the groups are.</param>
-    /// <param name="wholeTensorOf">The tensor that an item is all of; null where it is less.</param>
+    /// <param name="wholeTensorOf">The tensor that an item is all of; null where it is less, or is not to be read from a pack.</param>
     public IEnumerable<PackGroup<T>> Group<T>(IEnumerable<T> items, Func<T, ShardedTensor?> wholeTensorOf)
     {
         var gathered = new OrderedDictionary<ManifestPack, Gathering<T>>(ReferenceEqualityComparer.Instance);
         foreach (var item in items)
         {
-            if (packs.IsDefaultOrEmpty || wholeTensorOf(item) is not { } tensor || !_places.Value.TryGetValue(tensor.Name, out var place))
+            if (packs.IsDefaultOrEmpty || wholeTensorOf(item) is not { Bytes: > 0 } tensor || !_places.Value.TryGetValue(tensor.Name, out var place))
             {
                 yield return PackGroup<T>.Of(item);
                 continue;
@@ -30,36 +30,24 @@ internal sealed class PackReadPlanner(ImmutableArray<ManifestPack> packs, long r
 
             if (!gathered.TryGetValue(place.Pack, out var gathering))
             {
-                gathered.Add(place.Pack, gathering = new(place.Pack));
+                gathered.Add(place.Pack, gathering = new(place.Pack, requestBytes, maxGapBytes));
             }
 
-            gathering.Add(item, new(place.Offset, tensor.Bytes));
-            if (gathering.Bytes >= requestBytes)
+            foreach (var group in gathering.Add(item, new(place.Offset, tensor.Bytes)))
             {
-                gathered.Remove(place.Pack);
-                foreach (var group in Requests(gathering))
-                {
-                    yield return group;
-                }
+                yield return group;
             }
         }
 
-        foreach (var group in gathered.Values.SelectMany(Requests))
+        foreach (var group in gathered.Values.SelectMany(gathering => gathering.End()))
         {
             yield return group;
         }
     }
 
-    private IEnumerable<PackGroup<T>> Requests<T>(Gathering<T> gathering) =>
-        from together in ByteRangeGroup.Coalesce(gathering.Ranges, maxGapBytes, requestBytes)
-        select together.Members is [var only]
-            ? PackGroup<T>.Of(gathering.Items[only])
-            : new PackGroup<T>(
-                gathering.Pack, together.Extent, [.. together.Members.Select(i => (gathering.Items[i], gathering.Ranges[i].Offset - together.Extent.Offset))]);
-
     private static Dictionary<string, (ManifestPack Pack, long Offset)> PlacesOf(ImmutableArray<ManifestPack> packs)
     {
-        var places = new Dictionary<string, (ManifestPack Pack, long Offset)>(packs.Sum(pack => pack.Tensors.Length), StringComparer.Ordinal);
+        var places = new Dictionary<string, (ManifestPack Pack, long Offset)>(StringComparer.Ordinal);
         foreach (var pack in packs)
         {
             foreach (var packed in pack.Tensors)
@@ -71,29 +59,42 @@ internal sealed class PackReadPlanner(ImmutableArray<ManifestPack> packs, long r
         return places;
     }
 
-    private sealed class Gathering<T>(ManifestPack pack)
+    private sealed class Gathering<T>(ManifestPack pack, long requestBytes, int maxGapBytes)
     {
-        public ManifestPack Pack => pack;
+        private List<(T Item, ByteRange Range)> _items = [];
+        private long _bytes;
+        private int _seen;
 
-        public List<T> Items { get; } = [];
-
-        public List<ByteRange> Ranges { get; } = [];
-
-        public long Bytes { get; private set; }
-
-        public void Add(T item, ByteRange range)
+        public List<PackGroup<T>> Add(T item, ByteRange range)
         {
-            Items.Add(item);
-            Ranges.Add(range);
-            Bytes += range.Length;
+            _items.Add((item, range));
+            _bytes += range.Length;
+            return ++_seen % pack.Tensors.Length == 0 ? End() : _bytes >= 2 * requestBytes ? Take(keepsLast: true) : [];
         }
+
+        public List<PackGroup<T>> End() => Take(keepsLast: false);
+
+        // The last group may grow yet, unless it is the only one.
+        private List<PackGroup<T>> Take(bool keepsLast)
+        {
+            var groups = ByteRangeGroup.Coalesce(_items.ConvertAll(item => item.Range), maxGapBytes, requestBytes);
+            var kept = keepsLast && groups.Length > 1 ? groups[^1].Members : [];
+            var taken = groups[..^(kept.IsEmpty ? 0 : 1)].Select(GroupOf).ToList();
+            _items = [.. kept.Select(i => _items[i])];
+            _bytes = _items.Sum(item => item.Range.Length);
+            return taken;
+        }
+
+        private PackGroup<T> GroupOf(ByteRangeGroup group) => group.Members is [var only]
+            ? PackGroup<T>.Of(_items[only].Item)
+            : new(pack, group.Extent, [.. group.Members.Select(i => (_items[i].Item, _items[i].Range.Offset - group.Extent.Offset))]);
     }
 }
 
 /// <summary>What one request to a pack brings; or, where there is no pack, one item that is read from its own shard.</summary>
 /// <param name="Pack">The pack.</param>
 /// <param name="Range">The pack's bytes that are asked for.</param>
-/// <param name="Members">The items, and where in the range each begins.</param>
+/// <param name="Members">The items in the order of their places, and where in the range each begins.</param>
 internal readonly record struct PackGroup<T>(ManifestPack? Pack, ByteRange Range, ImmutableArray<(T Item, long Offset)> Members)
 {
     /// <summary>An item that is read from its own shard.</summary>

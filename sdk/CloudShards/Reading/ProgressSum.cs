@@ -1,14 +1,22 @@
+using System.Runtime.ExceptionServices;
+
 namespace CloudShards;
 
-/// <summary>Adds up what arrives. Reports never overlap and never go back.</summary>
-internal sealed class ProgressSum(IProgress<ShardProgress> progress, long? bytesTotal, TimeProvider time)
+/// <summary>
+/// Adds up what arrives, and tells it aside from the reads, which never wait for who is told. Reports never overlap and never go back; what
+/// arrives during one is in the next.
+/// </summary>
+internal sealed class ProgressSum(IProgress<ShardProgress> progress, long? bytesTotal, int? tensorsTotal, TimeProvider time)
 {
     private readonly long _begun = time.GetTimestamp();
     private readonly Lock _turn = new();
+    private Task _telling = Task.CompletedTask;
+    private bool _isTelling;
+    private bool _hasNews;
     private long _bytes;
-    private int _runs;
+    private int _tensors;
 
-    /// <summary>Counts a run of which <paramref name="bytes"/> bytes are to come.</summary>
+    /// <summary>Counts a read of which <paramref name="bytes"/> bytes are to come.</summary>
     public Run Begin(long bytes)
     {
         var run = new Run(bytes);
@@ -20,19 +28,56 @@ internal sealed class ProgressSum(IProgress<ShardProgress> progress, long? bytes
         return run;
     }
 
-    /// <summary>Counts bytes of a run that have arrived, and the run once it is whole.</summary>
+    /// <summary>Counts bytes of a read that have arrived, and the read once it is whole. Throws what who is told threw.</summary>
     public void Add(Run run, long bytes)
     {
         lock (_turn)
         {
+            if (_telling.IsFaulted)
+            {
+                ExceptionDispatchInfo.Throw(_telling.Exception.InnerException!);
+            }
+
             run.Rest -= bytes;
             _bytes += bytes;
-            _runs += run.Rest == 0 ? 1 : 0;
-            progress.Report(new(_bytes, bytesTotal, _runs, time.GetElapsedTime(_begun)));
+            _tensors += run.Rest == 0 ? 1 : 0;
+            _hasNews = true;
+            if (!_isTelling)
+            {
+                _isTelling = true;
+                _telling = Task.Run(Tell);
+            }
         }
     }
 
-    /// <summary>One run.</summary>
+    /// <summary>Waits until all that was added is told, and throws what who is told threw.</summary>
+    public Task EndAsync()
+    {
+        lock (_turn)
+        {
+            return _telling;
+        }
+    }
+
+    private void Tell()
+    {
+        while (TryTakeNews(out var news))
+        {
+            progress.Report(news);
+        }
+    }
+
+    private bool TryTakeNews(out ShardProgress news)
+    {
+        lock (_turn)
+        {
+            (_isTelling, _hasNews) = (_hasNews, false);
+            news = new(_bytes, bytesTotal, _tensors, tensorsTotal, time.GetElapsedTime(_begun));
+            return _isTelling;
+        }
+    }
+
+    /// <summary>One read.</summary>
     internal sealed class Run(long bytes)
     {
         /// <summary>Bytes that are to come.</summary>

@@ -8,6 +8,9 @@ namespace CloudShards;
 /// <summary>Runs the requests of all reads of a checkpoint, a bounded number at a time, and verifies what arrives.</summary>
 internal sealed class RangeScheduler
 {
+    // What pieces of targets may take together, in each call.
+    private const long StagingBytes = 64 << 20;
+
     private readonly RequestBudget _budget;
     private readonly ShardCache? _cache;
     private readonly ShardFetcher _fetcher;
@@ -25,9 +28,11 @@ internal sealed class RangeScheduler
         _budget = new(options.MaxConcurrency, options.MaxBytesInFlight);
         _cache = options.CacheFolder is { } folder ? new(CacheFolder.At(folder), manifest, options.CacheMaxBytes, options.TimeProvider, telemetry) : null;
         _fetcher = new(store, _cache, _budget, chunkBytes, options, telemetry);
-        _packs = new(_fetcher, _cache, telemetry);
+        _packs = new(_fetcher, telemetry);
         _planner = new(chunkBytes, options.MaxRequestBytes, options.MaxGapBytes);
-        _packPlanner = new(manifest.Packs, _planner.RequestBytes, options.MaxGapBytes);
+
+        // What comes from a pack goes through a buffer, so that a manifest's chunks, however large, are no reason for a larger request.
+        _packPlanner = new(manifest.Packs, Math.Min(options.MaxRequestBytes, options.MaxBytesInFlight), options.MaxGapBytes);
     }
 
     /// <summary>What it would cost to read parts of tensors together.</summary>
@@ -55,36 +60,41 @@ internal sealed class RangeScheduler
     /// <summary>Runs reads, which are enumerated as they are started. The first failure ends the others and is thrown.</summary>
     public async Task RunAsync(IEnumerable<ShardRead> reads, ProgressSum? progress, CancellationToken cancellationToken)
     {
-        var parallel = new ParallelOptions { MaxDegreeOfParallelism = _options.MaxConcurrency, CancellationToken = cancellationToken };
-        var fills = NewFills(cancellationToken);
-        try
+        using var fills = NewFills(cancellationToken);
+        using var loans = new PieceLoans(StagingBytes);
+        await Parallel.ForEachAsync(Plan(reads, fills, loans, progress), Parallelism(cancellationToken), async (request, stop) =>
         {
-            await Parallel.ForEachAsync(Plan(reads, fills, progress), parallel, async (request, stop) =>
+            if (request is RangeRequest range)
             {
-                if (request is RangeRequest range)
-                {
-                    var isCached = await RunAsync(range, stop).ConfigureAwait(false);
-                    await range.Arrival.TakeAsync(range.Planned.Range.Offset, range.Destination, isCached).ConfigureAwait(false);
-                }
-                else if (request is PackRequest pack)
-                {
-                    await RunAsync(pack, stop).ConfigureAwait(false);
-                }
-            }).ConfigureAwait(false);
-        }
-        finally
-        {
-            if (fills is not null)
-            {
-                await fills.DisposeAsync().ConfigureAwait(false);
+                var isCached = await RunAsync(range, stop).ConfigureAwait(false);
+                range.Arrival.Take(range.Planned.Range.Offset, range.Destination, isCached);
             }
-        }
+            else if (request is PieceRequest piece)
+            {
+                await RunAsync(piece, loans, stop).ConfigureAwait(false);
+            }
+            else if (request is PackRequest pack)
+            {
+                await RunAsync(pack, stop).ConfigureAwait(false);
+            }
+        }).ConfigureAwait(false);
+    }
+
+    /// <summary>Reads a whole tensor on the caller's thread and on others, as many as requests may run.</summary>
+    public void Run(ShardTarget target, CancellationToken cancellationToken)
+    {
+        using var fills = NewFills(cancellationToken);
+        using var loans = new PieceLoans(StagingBytes);
+        var requests = Plan([ShardRead.Into(target)], fills, loans, null).OfType<PieceRequest>();
+        var threads = (int)Math.Min(_options.MaxConcurrency, 1 + ((target.Tensor.Bytes - 1) / _planner.RequestBytes));
+        WorkerThreads.ForEach(requests, threads, (request, stop) => Run(request, loans, stop), cancellationToken);
     }
 
     /// <summary>Runs one read on the caller's thread, request by request.</summary>
     public void Run(ShardedTensor tensor, long offset, Span<byte> destination, CancellationToken cancellationToken)
     {
-        using var fill = Keeps && destination.Length == tensor.Bytes && destination.Length > 0 ? _cache?.TryBegin(tensor, cancellationToken) : null;
+        using var fills = NewFills(cancellationToken);
+        var fill = destination.Length == tensor.Bytes && destination.Length > 0 ? fills?.TryBegin(tensor) : null;
         foreach (var range in _planner.Plan(new ByteRange(offset, destination.Length)))
         {
             var window = destination.Slice((int)(range.Offset - offset), (int)range.Length);
@@ -100,29 +110,41 @@ internal sealed class RangeScheduler
             ShardPass.ThrowUnlessWhole(tensor, Digest.Of(destination));
         }
 
-        fill?.Complete();
+        if (fill is not null)
+        {
+            fills?.Complete(fill);
+        }
     }
 
     // Only what was verified is kept.
-    private bool Keeps => _options.Verification != ShardVerification.None;
+    private CacheFills? NewFills(CancellationToken cancellationToken) =>
+        _cache is null || _options.Verification == ShardVerification.None ? null : new(_cache, cancellationToken);
 
-    private CacheFills? NewFills(CancellationToken cancellationToken) => _cache is null || !Keeps ? null : new(_cache, cancellationToken);
-
-    private IEnumerable<Request> Plan(IEnumerable<ShardRead> reads, CacheFills? fills, ProgressSum? progress)
+    private IEnumerable<Request> Plan(IEnumerable<ShardRead> reads, CacheFills? fills, PieceLoans loans, ProgressSum? progress)
     {
         ShardPass? pass = null;
-        foreach (var group in _packPlanner.Group(reads, static read => read.IsWhole ? read.Tensor : null))
+        foreach (var group in _packPlanner.Group(reads, read => read.IsWhole && _cache?.Has(read.Tensor) != true ? read.Tensor : null))
         {
             if (group.Pack is { } pack)
             {
                 yield return new PackRequest(pack, group.Range, [.. group.Members.Select(member => new PackedRead(
-                    member.Item.Tensor, member.Offset, member.Item.Destination, ArrivalOf(member.Item, PassOf(member.Item, null, fills), progress)))]);
+                    member.Item, member.Offset, ArrivalOf(member.Item, PassOf(member.Item, null, fills), progress)))]);
                 continue;
             }
 
             var read = group.Members[0].Item;
             pass = PassOf(read, pass, fills);
             var arrival = ArrivalOf(read, pass, progress);
+            if (read.Target is { } target)
+            {
+                foreach (var range in _planner.Pieces(read.Tensor, target.IsStaged))
+                {
+                    yield return new PieceRequest(target, range, target.IsStaged ? loans.Ask(range.Length) : null, arrival);
+                }
+
+                continue;
+            }
+
             var slice = read.Slice ?? TensorSlice.Whole(read.Tensor);
             foreach (var planned in _planner.Plan(slice, new(read.Offset, read.Destination.Length)))
             {
@@ -133,7 +155,7 @@ internal sealed class RangeScheduler
     }
 
     private static Arrival ArrivalOf(in ShardRead read, ShardPass? pass, ProgressSum? progress) =>
-        new(pass, progress, progress?.Begin(read.Destination.Length));
+        new(pass, progress, progress?.Begin(read.Length));
 
     private ShardPass? PassOf(in ShardRead read, ShardPass? current, CacheFills? fills)
     {
@@ -157,8 +179,58 @@ internal sealed class RangeScheduler
 
     private async ValueTask RunAsync(PackRequest request, CancellationToken cancellationToken)
     {
-        using var turn = await EnterAsync(request.Range.Length, cancellationToken).ConfigureAwait(false);
-        await _packs.FetchAsync(request.Pack, request.Range, request.Reads, cancellationToken).ConfigureAwait(false);
+        if (_cache is not null)
+        {
+            _telemetry.CacheMiss(request.Reads.Length);
+        }
+
+        ImmutableArray<PackedRead> missing;
+        using (await EnterAsync(request.Range.Length, cancellationToken).ConfigureAwait(false))
+        {
+            missing = await _packs.FetchAsync(request.Pack, request.Range, request.Reads, cancellationToken).ConfigureAwait(false);
+        }
+
+        await Parallel.ForEachAsync(missing, Parallelism(cancellationToken), async (read, stop) =>
+        {
+            using var turn = await EnterAsync(read.Tensor.Bytes, stop).ConfigureAwait(false);
+            using var piece = read.Open();
+            piece.Take(await _fetcher.FetchAsync(read.Tensor, 0, piece.Memory, stop).ConfigureAwait(false));
+        }).ConfigureAwait(false);
+    }
+
+    private async ValueTask RunAsync(PieceRequest request, PieceLoans loans, CancellationToken cancellationToken)
+    {
+        if (request.Turn is { } turn)
+        {
+            await turn.Granted.WaitAsync(cancellationToken).ConfigureAwait(false);
+        }
+
+        // After a failure it stays open until the call has ended: by then another thread may be hashing it.
+        var piece = request.Open(loans);
+        var isCached = true;
+        foreach (var range in _planner.Plan(request.Range))
+        {
+            using var entered = await EnterAsync(range.Length, cancellationToken).ConfigureAwait(false);
+            isCached &= await _fetcher.FetchAsync(request.Target.Tensor, range.Offset, request.Part(piece, range), cancellationToken).ConfigureAwait(false);
+        }
+
+        request.Take(piece, isCached);
+    }
+
+    private void Run(PieceRequest request, PieceLoans loans, CancellationToken cancellationToken)
+    {
+        request.Turn?.Granted.Wait(cancellationToken);
+        var piece = request.Open(loans);
+        var isCached = true;
+        foreach (var range in _planner.Plan(request.Range))
+        {
+            var begun = Stopwatch.GetTimestamp();
+            using var entered = _budget.Enter(range.Length, cancellationToken);
+            _telemetry.Queued(Stopwatch.GetElapsedTime(begun));
+            isCached &= _fetcher.Fetch(request.Target.Tensor, range.Offset, request.Part(piece, range).Span, cancellationToken);
+        }
+
+        request.Take(piece, isCached);
     }
 
     private async ValueTask<bool> RunAsync(RangeRequest request, CancellationToken cancellationToken)
@@ -184,9 +256,26 @@ internal sealed class RangeScheduler
         }
     }
 
+    private ParallelOptions Parallelism(CancellationToken cancellationToken) =>
+        new() { MaxDegreeOfParallelism = _options.MaxConcurrency, CancellationToken = cancellationToken };
+
     private abstract record Request;
 
     private sealed record RangeRequest(TensorSlice Slice, PlannedRequest Planned, Memory<byte> Destination, Arrival Arrival) : Request;
+
+    private sealed record PieceRequest(ShardTarget Target, ByteRange Range, PieceLoans.Ticket? Turn, Arrival Arrival) : Request
+    {
+        public PieceLoans.Piece Open(PieceLoans loans) => loans.Open(Target, Range.Offset, (int)Range.Length, Turn);
+
+        public Memory<byte> Part(PieceLoans.Piece piece, ByteRange range) =>
+            piece.Owner.Memory.Slice((int)(range.Offset - Range.Offset), (int)range.Length);
+
+        public void Take(PieceLoans.Piece piece, bool isCached)
+        {
+            Target.Settle(Range.Offset, piece.Owner);
+            Arrival.Take(Range.Offset, piece.Owner.Memory, isCached, piece);
+        }
+    }
 
     private sealed record PackRequest(ManifestPack Pack, ByteRange Range, ImmutableArray<PackedRead> Reads) : Request;
 }
@@ -194,17 +283,22 @@ internal sealed class RangeScheduler
 /// <summary>Who is told that bytes of a read have arrived.</summary>
 internal readonly record struct Arrival(ShardPass? Pass, ProgressSum? Progress, ProgressSum.Run? Run)
 {
-    /// <summary>Bytes from <paramref name="offset"/> of the tensor on are in place and verified.</summary>
-    public async ValueTask TakeAsync(long offset, Memory<byte> bytes, bool isCached)
+    /// <summary>
+    /// Bytes from <paramref name="offset"/> of the tensor on are in place and verified. <paramref name="loan"/> is disposed of once they
+    /// are no longer needed.
+    /// </summary>
+    public void Take(long offset, Memory<byte> bytes, bool isCached, IDisposable? loan = null)
     {
-        if (Pass is not null)
+        if (Pass is null)
         {
-            await Pass.AddAsync(offset, bytes, isCached).ConfigureAwait(false);
+            loan?.Dispose();
         }
 
+        var length = bytes.Length;
+        Pass?.Add(offset, bytes, isCached, loan);
         if (Run is { } run)
         {
-            Progress?.Add(run, bytes.Length);
+            Progress?.Add(run, length);
         }
     }
 }

@@ -31,6 +31,26 @@ internal sealed class ReadPlanner(int chunkBytes, int maxRequestBytes, int maxGa
         }
     }
 
+    /// <summary>
+    /// Pieces that together are a whole tensor, in order. Each is as long as a request may be, and cut between chunks; where it is staged
+    /// also between elements, which may take more than a request.
+    /// </summary>
+    /// <exception cref="NotSupportedException">Chunks and elements end together too seldom.</exception>
+    public IEnumerable<ByteRange> Pieces(ShardedTensor tensor, bool isStaged)
+    {
+        var step = isStaged ? LeastCommonMultiple(chunkBytes, ElementBytes(tensor.DType)) : chunkBytes;
+        var pieceBytes = Math.Max(step, RequestBytes - (RequestBytes % step));
+        if (Math.Min(pieceBytes, tensor.Bytes) > int.MaxValue)
+        {
+            throw Errors.PieceTooLong(tensor, chunkBytes);
+        }
+
+        for (var offset = 0L; offset < tensor.Bytes; offset += pieceBytes)
+        {
+            yield return new(offset, Math.Min(pieceBytes, tensor.Bytes - offset));
+        }
+    }
+
     /// <summary>The requests for a window of a slice's packed bytes, in order. Each has wanted bytes in it.</summary>
     public IEnumerable<PlannedRequest> Plan(TensorSlice slice, ByteRange window)
     {
@@ -53,6 +73,20 @@ internal sealed class ReadPlanner(int chunkBytes, int maxRequestBytes, int maxGa
 
             packed = next;
         }
+    }
+
+    // The fewest bytes that hold whole elements.
+    private static long ElementBytes(TensorDType dtype) => LeastCommonMultiple(dtype.Bits(), 8) / 8;
+
+    private static long LeastCommonMultiple(long a, long b)
+    {
+        var (divisor, rest) = (a, b);
+        while (rest != 0)
+        {
+            (divisor, rest) = (rest, divisor % rest);
+        }
+
+        return a / divisor * b;
     }
 }
 

@@ -15,7 +15,7 @@ internal sealed partial class ReadTelemetry(string checkpoint, ILogger logger)
         Meter.CreateCounter<long>("cloudshards.read.bytes", "By", "Bytes that arrived, by source: store or cache.");
     private static readonly Counter<long> Requests = Meter.CreateCounter<long>("cloudshards.requests", "{request}", "Ranges that the store was asked for.");
     private static readonly Counter<long> Retries =
-        Meter.CreateCounter<long>("cloudshards.retries", "{retry}", "Ranges that were asked for again, by reason: throttled or corrupt.");
+        Meter.CreateCounter<long>("cloudshards.retries", "{retry}", "Ranges that were asked for again, by reason: throttled, corrupt or broken.");
     private static readonly Counter<long> CorruptChunks =
         Meter.CreateCounter<long>("cloudshards.chunks.corrupt", "{chunk}", "Chunks from the store that were not what their sums say.");
     private static readonly Counter<long> CacheHits = Meter.CreateCounter<long>("cloudshards.cache.hits", "{range}", "Ranges that the cache had.");
@@ -53,6 +53,9 @@ internal sealed partial class ReadTelemetry(string checkpoint, ILogger logger)
         LogChunkCorrupt(logger, chunk, tensor, blob);
     }
 
+    /// <summary>An answer broke off, and the rest of it is asked for, of whichever checkpoint it is.</summary>
+    public static void Resumed() => Retries.Add(1, new KeyValuePair<string, object?>("reason", "broken"));
+
     /// <summary>A pack is missing, or is not what the manifest says; its tensors are read from their own shards.</summary>
     public void PackUnusable(string blob, Exception exception) => LogPackUnusable(logger, exception, blob);
 
@@ -70,8 +73,8 @@ internal sealed partial class ReadTelemetry(string checkpoint, ILogger logger)
         Bytes.Add(bytes, _checkpoint, new("source", "cache"));
     }
 
-    /// <summary>The cache lacked a range, or had it wrong.</summary>
-    public void CacheMiss() => CacheMisses.Add(1, _checkpoint);
+    /// <summary>The cache lacked ranges, or had one wrong.</summary>
+    public void CacheMiss(int ranges = 1) => CacheMisses.Add(ranges, _checkpoint);
 
     /// <summary>The cache had a shard whose bytes are not what the manifest says.</summary>
     public void CacheDamaged(string tensor, string file) => LogCacheDamaged(logger, file, tensor);
@@ -95,9 +98,9 @@ internal sealed partial class ReadTelemetry(string checkpoint, ILogger logger)
     [LoggerMessage(3, LogLevel.Warning, "The cached file {File} of the tensor {Tensor} is damaged. It is deleted, and read from the store.")]
     private static partial void LogCacheDamaged(ILogger logger, string file, string tensor);
 
-    [LoggerMessage(5, LogLevel.Warning, "The pack {Blob} cannot be used; its tensors are read one by one from their shards, which takes longer. Was it deleted?")]
-    private static partial void LogPackUnusable(ILogger logger, Exception exception, string blob);
-
     [LoggerMessage(4, LogLevel.Warning, "The cache in {Folder} cannot be used as it should, so more is read from the store. Check its permissions and the space on its disk. Told once.")]
     private static partial void LogCacheFailed(ILogger logger, Exception exception, string folder);
+
+    [LoggerMessage(5, LogLevel.Warning, "The pack {Blob} cannot be used; its tensors are read one by one from their shards, which takes longer. Was it deleted?")]
+    private static partial void LogPackUnusable(ILogger logger, Exception exception, string blob);
 }

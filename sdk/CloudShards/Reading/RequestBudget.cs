@@ -84,6 +84,68 @@ internal sealed class RequestBudget(int maxRequests, long maxBytes)
         return new(this, bytes);
     }
 
+    /// <summary>
+    /// Lets others run instead of a request that is running, for a while, and then waits until it may run again, before those that have not
+    /// begun. It keeps its bytes: it still has its memory. Whatever comes of it, the request counts as running afterwards.
+    /// </summary>
+    public async ValueTask PauseAsync(TimeSpan delay, TimeProvider time, CancellationToken cancellationToken)
+    {
+        Rest();
+        Waiter? waiter = null;
+        try
+        {
+            await Task.Delay(delay, time, cancellationToken).ConfigureAwait(false);
+            waiter = Rejoin();
+            if (waiter is not null)
+            {
+                await waiter.Granted.WaitAsync(cancellationToken).ConfigureAwait(false);
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            Resume(waiter);
+            throw;
+        }
+    }
+
+    /// <summary>As <see cref="PauseAsync"/>, on the caller's thread.</summary>
+    public void Pause(TimeSpan delay, TimeProvider time, CancellationToken cancellationToken)
+    {
+        Rest();
+        Waiter? waiter = null;
+        try
+        {
+            using var over = new ManualResetEventSlim();
+            using var timer = time.CreateTimer(static over => ((ManualResetEventSlim)over!).Set(), over, delay, Timeout.InfiniteTimeSpan);
+            over.Wait(cancellationToken);
+            waiter = Rejoin();
+            waiter?.Granted.Wait(cancellationToken);
+        }
+        catch (OperationCanceledException)
+        {
+            Resume(waiter);
+            throw;
+        }
+    }
+
+    private void Rest()
+    {
+        lock (_turn)
+        {
+            _requests--;
+            Admit();
+        }
+    }
+
+    private void Resume(Waiter? waiter)
+    {
+        lock (_turn)
+        {
+            // Where its turn came meanwhile, it is counted already.
+            _requests += waiter is null || _waiting.Remove(waiter) ? 1 : 0;
+        }
+    }
+
     private Waiter? Join(long bytes)
     {
         lock (_turn)
@@ -96,6 +158,22 @@ internal sealed class RequestBudget(int maxRequests, long maxBytes)
 
             var waiter = new Waiter(bytes);
             _waiting.AddLast(waiter);
+            return waiter;
+        }
+    }
+
+    private Waiter? Rejoin()
+    {
+        lock (_turn)
+        {
+            if (Fits(0))
+            {
+                Count(0);
+                return null;
+            }
+
+            var waiter = new Waiter(0);
+            _waiting.AddFirst(waiter);
             return waiter;
         }
     }
@@ -132,7 +210,8 @@ internal sealed class RequestBudget(int maxRequests, long maxBytes)
         }
     }
 
-    private bool Fits(long bytes) => _requests == 0 || (_requests < (int)_limit && _bytes + bytes <= maxBytes);
+    // What waits with its bytes at hand needs no others.
+    private bool Fits(long bytes) => _requests < (int)_limit && (bytes == 0 || _bytes == 0 || _bytes + bytes <= maxBytes);
 
     private void Count(long bytes) => (_requests, _bytes) = (_requests + 1, _bytes + bytes);
 

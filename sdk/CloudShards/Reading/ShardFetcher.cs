@@ -13,28 +13,25 @@ internal sealed class ShardFetcher(
     /// <summary>Brings a range; true where it came from the cache.</summary>
     public async ValueTask<bool> FetchAsync(ShardedTensor tensor, long offset, Memory<byte> destination, CancellationToken cancellationToken)
     {
-        if (cache is not null && await cache.TryReadAsync(tensor, offset, destination, cancellationToken).ConfigureAwait(false))
+        if (cache?.TryRead(tensor, offset, destination.Span, cancellationToken) == true)
         {
             return true;
         }
 
         var blob = StoreLayout.Shard(tensor.Digest);
-        await AskAsync(blob, offset, destination, cancellationToken).ConfigureAwait(false);
-        var bad = Mismatch(tensor, offset, destination.Span);
-        while (bad is { } chunk)
+        foreach (var chunk in await AskVerifiedAsync(tensor, blob, offset, destination, cancellationToken).ConfigureAwait(false))
         {
             telemetry.ChunkCorrupt(tensor.Name, chunk, blob);
             var range = ChunkSums.RangeOf(tensor, chunkBytes, chunk);
             var window = destination.Slice((int)(range.Offset - offset), (int)range.Length);
             await AskAsync(blob, range.Offset, window, cancellationToken).ConfigureAwait(false);
             ThrowIfStill(tensor, chunk, range.Offset, window.Span);
-            bad = Mismatch(tensor, offset, destination.Span, chunk + 1);
         }
 
         return false;
     }
 
-    /// <summary>As <see cref="FetchAsync"/>, on the caller's thread. What the service refuses is not asked for again.</summary>
+    /// <summary>As <see cref="FetchAsync"/>, on the caller's thread.</summary>
     public bool Fetch(ShardedTensor tensor, long offset, Span<byte> destination, CancellationToken cancellationToken)
     {
         if (cache?.TryRead(tensor, offset, destination, cancellationToken) == true)
@@ -59,7 +56,33 @@ internal sealed class ShardFetcher(
     }
 
     /// <summary>Asks the store for a range of a blob, again and again where the service says that it is asked too much. Verifies nothing.</summary>
-    public async ValueTask AskAsync(string blob, long offset, Memory<byte> destination, CancellationToken cancellationToken)
+    public ValueTask AskAsync(string blob, long offset, Memory<byte> destination, CancellationToken cancellationToken) =>
+        AskAsync(blob, destination.Length, () => store.ReadAsync(blob, offset, destination, cancellationToken), cancellationToken);
+
+    // The chunks that are wrong.
+    private async ValueTask<IReadOnlyList<int>> AskVerifiedAsync(
+        ShardedTensor tensor, string blob, long offset, Memory<byte> destination, CancellationToken cancellationToken)
+    {
+        if (options.Verification == ShardVerification.None)
+        {
+            await AskAsync(blob, offset, destination, cancellationToken).ConfigureAwait(false);
+            return [];
+        }
+
+        RunningChunkSums sums = null!;
+        await AskAsync(
+            blob,
+            destination.Length,
+            () =>
+            {
+                sums = new(tensor, chunkBytes, offset, destination);
+                return store.ReadAsync(blob, offset, destination, sums.Take, cancellationToken);
+            },
+            cancellationToken).ConfigureAwait(false);
+        return sums.Mismatches;
+    }
+
+    private async ValueTask AskAsync(string blob, long bytes, Func<ValueTask> ask, CancellationToken cancellationToken)
     {
         for (var attempt = 0; ; attempt++)
         {
@@ -67,16 +90,15 @@ internal sealed class ShardFetcher(
             telemetry.Request();
             try
             {
-                await store.ReadAsync(blob, offset, destination, cancellationToken).ConfigureAwait(false);
+                await ask().ConfigureAwait(false);
                 budget.Widen();
-                telemetry.Arrived(destination.Length);
+                telemetry.Arrived(bytes);
                 return;
             }
             catch (RequestFailedException e) when (Throttling.DelayOf(e, attempt) is { } delay)
             {
-                var limit = budget.Narrow(round);
-                telemetry.Throttled(blob, e.Status, limit, delay);
-                await Task.Delay(delay, options.TimeProvider, cancellationToken).ConfigureAwait(false);
+                telemetry.Throttled(blob, e.Status, budget.Narrow(round), delay);
+                await budget.PauseAsync(delay, options.TimeProvider, cancellationToken).ConfigureAwait(false);
             }
             catch (RequestFailedException e) when (e.Status is 401 or 403)
             {
@@ -87,21 +109,37 @@ internal sealed class ShardFetcher(
 
     private void Ask(string blob, long offset, Span<byte> destination, CancellationToken cancellationToken)
     {
-        telemetry.Request();
-        try
+        for (var attempt = 0; ; attempt++)
         {
-            store.Read(blob, offset, destination, cancellationToken);
+            var round = budget.Round;
+            telemetry.Request();
+            try
+            {
+                store.Read(blob, offset, destination, cancellationToken);
+                budget.Widen();
+                telemetry.Arrived(destination.Length);
+                return;
+            }
+            catch (RequestFailedException e) when (Throttling.DelayOf(e, attempt) is { } delay)
+            {
+                telemetry.Throttled(blob, e.Status, budget.Narrow(round), delay);
+                budget.Pause(delay, options.TimeProvider, cancellationToken);
+            }
+            catch (RequestFailedException e) when (e.Status is 401 or 403)
+            {
+                throw Errors.NotAllowed($"`{blob}`", e);
+            }
         }
-        catch (RequestFailedException e) when (e.Status is 401 or 403)
-        {
-            throw Errors.NotAllowed($"`{blob}`", e);
-        }
-
-        telemetry.Arrived(destination.Length);
     }
 
-    /// <summary>The first chunk, from one on, that lies whole in a run of a tensor's bytes and is wrong; null where there is none.</summary>
-    public int? Mismatch(ShardedTensor tensor, long offset, ReadOnlySpan<byte> content, int fromChunk = 0) =>
+    /// <summary>
+    /// The first chunk of a whole tensor that is wrong, or null. Where digests are compared and only this one is wrong, nobody knows which chunk is,
+    /// and the first stands for it.
+    /// </summary>
+    public int? MismatchOfWhole(ShardedTensor tensor, ReadOnlySpan<byte> content) =>
+        Mismatch(tensor, 0, content) ?? (options.Verification == ShardVerification.Digest && Digest.Of(content) != tensor.Digest ? 0 : null);
+
+    private int? Mismatch(ShardedTensor tensor, long offset, ReadOnlySpan<byte> content, int fromChunk = 0) =>
         options.Verification == ShardVerification.None ? null : ChunkSums.FirstMismatch(tensor, chunkBytes, offset, content, fromChunk);
 
     private void ThrowIfStill(ShardedTensor tensor, int chunk, long offset, ReadOnlySpan<byte> content)

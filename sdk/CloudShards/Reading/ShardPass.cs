@@ -14,9 +14,9 @@ namespace CloudShards;
 internal sealed class ShardPass(ShardedTensor tensor, bool isHashed, CacheFills? fills)
 {
     private readonly Lock _turn = new();
-    private readonly Dictionary<long, ReadOnlyMemory<byte>> _waiting = [];
+    private readonly Dictionary<long, (ReadOnlyMemory<byte> Bytes, IDisposable? Loan)> _waiting = [];
     private readonly IncrementalHash? _hash = isHashed ? IncrementalHash.CreateHash(HashAlgorithmName.SHA256) : null;
-    private readonly Lazy<Task<CacheFill?>> _fill = new(() => fills?.TryBeginAsync(tensor) ?? Task.FromResult<CacheFill?>(null));
+    private readonly Lazy<CacheFill?> _fill = new(() => fills?.TryBegin(tensor));
     private long _arrived;
     private long _planned;
     private long _hashed;
@@ -26,35 +26,25 @@ internal sealed class ShardPass(ShardedTensor tensor, bool isHashed, CacheFills?
     public bool Continues(in ShardRead read)
     {
         var continues = ReferenceEquals(read.Tensor, tensor) && read.Slice is null && read.Offset == _planned;
-        _planned += continues ? read.Destination.Length : 0;
+        _planned += continues ? read.Length : 0;
         return continues;
     }
 
-    /// <summary>Takes a piece that has arrived, whose memory must not change until the pass has ended.</summary>
+    /// <summary>
+    /// Takes a piece that has arrived, whose memory must not change until the pass has ended, or has disposed of <paramref name="loan"/>.
+    /// </summary>
     /// <exception cref="ShardCorruptException">The pass is complete, and its digest is another than the shard's.</exception>
-    public async ValueTask AddAsync(long offset, ReadOnlyMemory<byte> piece, bool isCached)
+    public void Add(long offset, ReadOnlyMemory<byte> piece, bool isCached, IDisposable? loan = null)
     {
-        if (piece.Length == tensor.Bytes)
+        if (!isCached)
         {
-            Hash(offset, piece);
-            if (fills is not null && !isCached && piece.Length > 0)
-            {
-                await fills.KeepAsync(tensor, piece).ConfigureAwait(false);
-            }
-
-            return;
+            _fill.Value?.Write(offset, piece.Span);
         }
 
-        if (!isCached && await _fill.Value.ConfigureAwait(false) is { } fill)
+        Hash(offset, piece, loan);
+        if (Interlocked.Add(ref _arrived, piece.Length) == tensor.Bytes && _fill is { IsValueCreated: true, Value: { } fill })
         {
-            await CacheFills.WriteAsync(fill, offset, piece).ConfigureAwait(false);
-        }
-
-        Hash(offset, piece);
-        if (Interlocked.Add(ref _arrived, piece.Length) == tensor.Bytes
-            && _fill.IsValueCreated && await _fill.Value.ConfigureAwait(false) is { } written)
-        {
-            await fills!.CompleteAsync(written).ConfigureAwait(false);
+            fills?.Complete(fill);
         }
     }
 
@@ -67,16 +57,17 @@ internal sealed class ShardPass(ShardedTensor tensor, bool isHashed, CacheFills?
         }
     }
 
-    private void Hash(long offset, ReadOnlyMemory<byte> piece)
+    private void Hash(long offset, ReadOnlyMemory<byte> piece, IDisposable? loan)
     {
         if (_hash is null)
         {
+            loan?.Dispose();
             return;
         }
 
         lock (_turn)
         {
-            _waiting.Add(offset, piece);
+            _waiting.Add(offset, (piece, loan));
             if (_isHashing)
             {
                 return;
@@ -87,12 +78,13 @@ internal sealed class ShardPass(ShardedTensor tensor, bool isHashed, CacheFills?
 
         while (TryTakeNext(out var next))
         {
-            _hash!.AppendData(next.Span);
-            _hashed += next.Length;
+            _hash.AppendData(next.Bytes.Span);
+            _hashed += next.Bytes.Length;
+            next.Loan?.Dispose();
         }
     }
 
-    private bool TryTakeNext(out ReadOnlyMemory<byte> piece)
+    private bool TryTakeNext(out (ReadOnlyMemory<byte> Bytes, IDisposable? Loan) piece)
     {
         lock (_turn)
         {

@@ -9,8 +9,17 @@ namespace CloudShards;
 /// <param name="Slice">The part of the tensor that is meant; null for all of it.</param>
 public readonly record struct ShardRead(ShardedTensor Tensor, long Offset, Memory<byte> Destination, TensorSlice? Slice = null)
 {
+    /// <summary>Where it goes piece by piece; null where it goes to <see cref="Destination"/>.</summary>
+    internal ShardTarget? Target { get; private init; }
+
+    /// <summary>How many bytes are read.</summary>
+    internal long Length => Target is null ? Destination.Length : Tensor.Bytes;
+
     /// <summary>Whether it is all of the tensor.</summary>
-    internal bool IsWhole => Slice is null && Offset == 0 && Destination.Length == Tensor.Bytes;
+    internal bool IsWhole => Slice is null && Offset == 0 && Length == Tensor.Bytes;
+
+    /// <summary>The whole of a tensor, piece by piece.</summary>
+    internal static ShardRead Into(ShardTarget target) => new(target.Tensor, 0, default) { Target = target };
 
     /// <summary>The whole of a slice, which must be as long as <paramref name="destination"/>.</summary>
     /// <param name="slice">The part of a tensor.</param>
@@ -37,12 +46,13 @@ public readonly record struct ShardRead(ShardedTensor Tensor, long Offset, Memor
     }
 }
 
-/// <summary>How far reads of many runs have come.</summary>
+/// <summary>How far reads have come.</summary>
 /// <param name="BytesRead">Bytes that have arrived and been verified.</param>
-/// <param name="BytesTotal">All bytes to read, or null where the runs are not known beforehand.</param>
-/// <param name="RunsRead">Runs (<see cref="ShardRead"/>) of which every byte has arrived.</param>
+/// <param name="BytesTotal">All bytes to read, or null where the reads are not known beforehand.</param>
+/// <param name="TensorsRead">Tensors of which every byte has arrived. A <see cref="ShardRead"/> of less than a tensor counts as one.</param>
+/// <param name="TensorsTotal">All tensors to read, counted likewise, or null where the reads are not known beforehand.</param>
 /// <param name="Elapsed">Time since the reads began.</param>
-public readonly record struct ShardProgress(long BytesRead, long? BytesTotal, int RunsRead, TimeSpan Elapsed)
+public readonly record struct ShardProgress(long BytesRead, long? BytesTotal, int TensorsRead, int? TensorsTotal, TimeSpan Elapsed)
 {
     /// <summary>The rate so far; 0 where no time has passed.</summary>
     public double BytesPerSecond => Elapsed > TimeSpan.Zero ? BytesRead / Elapsed.TotalSeconds : 0;

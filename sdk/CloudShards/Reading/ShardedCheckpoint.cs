@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Diagnostics.CodeAnalysis;
 using Azure;
 using Azure.Storage.Blobs;
+using Azure.Storage.Blobs.Models;
 using CloudShards.Formats;
 
 namespace CloudShards;
@@ -42,13 +43,20 @@ public sealed class ShardedCheckpoint : IAsyncDisposable
     public ShardedTensor this[string name] =>
         TryGetTensor(name, out var tensor) ? tensor : throw Errors.NoSuchTensor(name, Reference, _tensors.Keys);
 
+    /// <summary>
+    /// Bytes of the longest run of a tensor that one piece of memory can hold and that ends between chunks. A tensor above 2 GiB is read by
+    /// one call of <see cref="ReadAllAsync"/>, in runs of this length that follow each other and a shorter last one; so every chunk is
+    /// verified, and the tensor is cached and compared with its digest as others are.
+    /// </summary>
+    public int WindowBytes => int.MaxValue - (int.MaxValue % Manifest.ChunkBytes);
+
     /// <summary>Opens a checkpoint in a blob container: one small request for a reference by digest, two for one by tag.</summary>
     /// <param name="container">The container of the shards; reading needs the role Storage Blob Data Reader on it.</param>
     /// <param name="reference"><c>name</c> (its tag <c>latest</c>), <c>name:tag</c> or <c>name@sha256:…</c>.</param>
     /// <param name="options">How it is read.</param>
     /// <param name="cancellationToken">Ends the opening.</param>
     /// <exception cref="FormatException"><paramref name="reference"/> is not a reference.</exception>
-    /// <exception cref="CheckpointNotFoundException">There is no such checkpoint or tag.</exception>
+    /// <exception cref="CheckpointNotFoundException">There is no such checkpoint, tag or container.</exception>
     /// <exception cref="ShardCorruptException">The manifest is not what its digest says.</exception>
     /// <exception cref="UnauthorizedAccessException">The service does not let this program read.</exception>
     /// <exception cref="CheckpointFormatException">The tag or the manifest is not in a format that this version reads.</exception>
@@ -90,6 +98,10 @@ public sealed class ShardedCheckpoint : IAsyncDisposable
         {
             throw Errors.NotAllowed($"`{asked}`", e);
         }
+        catch (RequestFailedException e) when (e.ErrorCode == BlobErrorCode.ContainerNotFound)
+        {
+            throw Errors.NoSuchContainer(asked, store, e);
+        }
     }
 
     /// <summary>
@@ -100,7 +112,7 @@ public sealed class ShardedCheckpoint : IAsyncDisposable
     /// <param name="reference"><c>name</c> (its tag <c>latest</c>), <c>name:tag</c> or <c>name@sha256:…</c>.</param>
     /// <param name="cancellationToken">Ends the request.</param>
     /// <exception cref="FormatException"><paramref name="reference"/> is not a reference.</exception>
-    /// <exception cref="CheckpointNotFoundException">There is no such checkpoint or tag.</exception>
+    /// <exception cref="CheckpointNotFoundException">There is no such checkpoint, tag or container.</exception>
     /// <exception cref="UnauthorizedAccessException">The service does not let this program read.</exception>
     /// <exception cref="CheckpointFormatException">The tag is not in a format that this version reads.</exception>
     public static async Task<CheckpointReference> ResolveAsync(IShardStore store, string reference, CancellationToken cancellationToken = default)
@@ -115,6 +127,10 @@ public sealed class ShardedCheckpoint : IAsyncDisposable
         {
             throw Errors.NotAllowed($"`{asked}`", e);
         }
+        catch (RequestFailedException e) when (e.ErrorCode == BlobErrorCode.ContainerNotFound)
+        {
+            throw Errors.NoSuchContainer(asked, store, e);
+        }
     }
 
     /// <summary>Finds the tensor with a name.</summary>
@@ -123,8 +139,8 @@ public sealed class ShardedCheckpoint : IAsyncDisposable
     /// <summary>Reads a tensor; a large one in several ranges at once.</summary>
     /// <param name="name">The tensor's name.</param>
     /// <param name="destination">
-    /// Where its bytes go: contiguous, row-major, little-endian. It must have the tensor's length; read a tensor above 2 GiB in parts by
-    /// <see cref="ReadAllAsync"/>. After a failure its content is undefined.
+    /// Where its bytes go: contiguous, row-major, little-endian. It must have the tensor's length; read a tensor above 2 GiB in runs of
+    /// <see cref="WindowBytes"/> by <see cref="ReadAllAsync"/>. After a failure its content is undefined.
     /// </param>
     /// <param name="cancellationToken">Ends the read.</param>
     /// <exception cref="KeyNotFoundException">There is no such tensor.</exception>
@@ -142,6 +158,12 @@ public sealed class ShardedCheckpoint : IAsyncDisposable
     /// Reads a part of a tensor. Runs of it that lie close together are read in one request, through a buffer where what lies between them
     /// is dropped; <see cref="Plan"/> tells how many requests and bytes that takes.
     /// </summary>
+    /// <remarks>
+    /// A chunk is verified where it arrives whole. So of a part, the chunks that a run of it covers whole (or that become whole by what is
+    /// read between runs) are; of those at its edges only the lengths are checked, and a part that is smaller than a chunk is not verified
+    /// at all. To have every byte verified, read the whole tensor, or a part that begins and ends on chunk borders
+    /// (<see cref="ShardManifest.ChunkBytes"/>) or at the tensor's ends.
+    /// </remarks>
     /// <param name="name">The tensor's name.</param>
     /// <param name="ranges">What to take of each dimension, as <see cref="TensorSlice.Of"/> has it.</param>
     /// <param name="destination">Where its bytes go, row-major and packed; <see cref="TensorSlice.Bytes"/> says how many.</param>
@@ -167,21 +189,59 @@ public sealed class ShardedCheckpoint : IAsyncDisposable
         }));
     }
 
-    /// <summary>Reads many runs of bytes, several at once. The first failure ends the others.</summary>
-    /// <param name="reads">The runs, enumerated only as they are started, so that destinations may be made on the way.</param>
-    /// <param name="progress">Told after each request; calls do not overlap.</param>
+    /// <summary>
+    /// Reads many runs of bytes, several at once. Small tensors that are read whole come many to a request where the checkpoint has packs. The
+    /// first failure ends the others.
+    /// </summary>
+    /// <param name="reads">
+    /// The runs, enumerated only as they are started, so that destinations may be made on the way; of small tensors some are gathered first, of each pack
+    /// at most two requests' worth.
+    /// </param>
+    /// <param name="progress">
+    /// Told of what has arrived, at the last of all of it. Calls do not overlap, and no read waits for them: what arrives during one is in the
+    /// next.
+    /// </param>
     /// <param name="cancellationToken">Ends the reads.</param>
     /// <exception cref="ArgumentException">A run does not lie in its tensor, or its tensor is not of this checkpoint.</exception>
     /// <inheritdoc cref="ReadAsync"/>
-    public async Task ReadAllAsync(
+    public Task ReadAllAsync(
         IEnumerable<ShardRead> reads, IProgress<ShardProgress>? progress = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(reads);
+        var known = reads as IReadOnlyCollection<ShardRead>;
+        var sum = progress is null ? null : new ProgressSum(progress, known?.Sum(read => read.Length), known?.Count, _time);
+        return RunAsync(reads, sum, cancellationToken);
+    }
+
+    /// <summary>Reads whole tensors to where they cannot be read in one piece, several at once. The first failure ends the others.</summary>
+    /// <param name="targets">Where they go.</param>
+    /// <param name="progress">As for <see cref="ReadAllAsync"/>.</param>
+    /// <param name="cancellationToken">Ends the reads.</param>
+    /// <exception cref="ArgumentException">A tensor is not of this checkpoint.</exception>
+    /// <exception cref="NotSupportedException">A target is staged, and the chunks of its tensor are too long to be cut between elements.</exception>
+    /// <inheritdoc cref="ReadAsync"/>
+    public Task ReadIntoAsync(
+        IReadOnlyCollection<ShardTarget> targets, IProgress<ShardProgress>? progress = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(targets);
+        var sum = progress is null ? null : new ProgressSum(progress, targets.Sum(target => target.Tensor.Bytes), targets.Count, _time);
+        return RunAsync(targets.Select(ShardRead.Into), sum, cancellationToken);
+    }
+
+    /// <summary>
+    /// Reads a whole tensor, for callers whose own interface is synchronous: the caller's thread reads, and blocks; so do others beside it
+    /// where the tensor is more than one request.
+    /// </summary>
+    /// <param name="target">Where it goes.</param>
+    /// <param name="cancellationToken">Ends the read.</param>
+    /// <inheritdoc cref="ReadIntoAsync"/>
+    public void ReadInto(ShardTarget target, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(target);
+        ThrowUnlessOwn(target.Tensor, 0, 0);
         using var lease = _running.Begin(this, cancellationToken);
         using var activity = _telemetry.Begin("Read");
-        var total = reads is IReadOnlyCollection<ShardRead> known ? known.Sum(read => (long)read.Destination.Length) : (long?)null;
-        var sum = progress is null ? null : new ProgressSum(progress, total, _time);
-        await _scheduler.RunAsync(reads.Select(Checked), sum, lease.Token).ConfigureAwait(false);
+        _scheduler.Run(target, lease.Token);
     }
 
     /// <summary>Reads a run of a tensor's bytes on the caller's thread, for callers whose own interface is synchronous.</summary>
@@ -211,10 +271,29 @@ public sealed class ShardedCheckpoint : IAsyncDisposable
         return tag.Tag.Digest;
     }
 
+    private async Task RunAsync(IEnumerable<ShardRead> reads, ProgressSum? sum, CancellationToken cancellationToken)
+    {
+        using var lease = _running.Begin(this, cancellationToken);
+        using var activity = _telemetry.Begin("Read");
+        try
+        {
+            await _scheduler.RunAsync(reads.Select(Checked), sum, lease.Token).ConfigureAwait(false);
+        }
+        catch when (sum is not null)
+        {
+            await sum.EndAsync().ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            throw;
+        }
+
+        await (sum?.EndAsync() ?? Task.CompletedTask).ConfigureAwait(false);
+    }
+
     private ShardRead Checked(ShardRead read)
     {
-        ThrowUnlessOwn(read.Tensor, read.Offset, read.Destination.Length, read.Slice);
-        return read;
+        ThrowUnlessOwn(read.Tensor, read.Offset, read.Length, read.Slice);
+
+        // A part that is all of its tensor has the same bytes in the same order.
+        return read.Slice?.Bytes == read.Tensor.Bytes ? read with { Slice = null } : read;
     }
 
     // A tensor of another checkpoint may have chunks of another size, and its sums would be compared with the wrong bytes.

@@ -20,7 +20,7 @@ public sealed record ShardedCheckpointOptions
 
     /// <summary>
     /// Bytes that one request may ask for, at least 1; default 8 MiB. It is rounded down to whole chunks of the manifest, and to one chunk
-    /// at least, so that each chunk arrives whole and can be verified.
+    /// at least, so that each chunk arrives whole and can be verified. Requests to packs, which bring many small tensors, are not rounded.
     /// </summary>
     public int MaxRequestBytes
     {
@@ -47,7 +47,7 @@ public sealed record ShardedCheckpointOptions
     } = 64 << 20;
 
     /// <summary>
-    /// The most unwanted bytes that are read, and dropped, between two runs of a slice rather than making a request for each; default
+    /// The most unwanted bytes that are read, and dropped, between two runs of a slice, or two tensors of a pack, rather than making a request for each; default
     /// 256 KiB, about what arrives in the time that a request takes. 0 reads no byte that is not wanted.
     /// </summary>
     public int MaxGapBytes

@@ -8,108 +8,167 @@ using CloudShards.Formats;
 namespace CloudShards;
 
 /// <summary>
-/// Reads of a range of a blob into the caller's memory, in one request. No server is trusted: status, <c>Content-Range</c> and the body's
-/// length must be those of the range, for the client library checks none of them and some servers answer a range with the whole blob.
+/// Reads of a range of a blob into the caller's memory. No server is trusted: status, <c>Content-Range</c>, version and length of every
+/// answer must be those that were asked for, since the client library checks none of them and some servers answer a range with the whole
+/// blob. An answer that breaks off is asked for again from its last byte on.
 /// </summary>
 internal static class BlobRange
 {
     // The library's streams read into arrays alone. For native memory they rent one of the window's length and copy, so the window is small
     // enough to stay in the processor's cache.
-    private const int NativeWindowBytes = 128 << 10;
+    private const int WindowBytes = 128 << 10;
+
+    // Of one range. The first is mended at once, the others after a pause that doubles.
+    private const int MaxBreaks = 6;
+    private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(100);
 
     /// <summary>Reads exactly <paramref name="destination"/>'s length of bytes, from byte <paramref name="offset"/> on.</summary>
     /// <param name="blob">The blob.</param>
     /// <param name="offset">The first byte.</param>
     /// <param name="destination">Where the bytes go; where it is empty, nothing is asked.</param>
     /// <param name="ifMatch">The version that the blob must still have, or null for any.</param>
+    /// <param name="arrived">Is told how many bytes are there, after each piece and while it is in the processor's cache; null for nobody.</param>
     /// <param name="cancellationToken">Ends the read.</param>
     /// <exception cref="InvalidDataException">The blob, or the server's answer, is shorter or other than what was asked for.</exception>
+    /// <exception cref="IOException">The answer broke off again and again.</exception>
     /// <exception cref="RequestFailedException">The service refused: 404 no such blob, 412 the blob has another version.</exception>
     public static async ValueTask ReadAsync(
-        BlobBaseClient blob, long offset, Memory<byte> destination, ETag? ifMatch, CancellationToken cancellationToken)
+        BlobBaseClient blob, long offset, Memory<byte> destination, ETag? ifMatch, Action<int>? arrived, CancellationToken cancellationToken)
     {
-        if (destination.IsEmpty)
+        var isArray = MemoryMarshal.TryGetArray<byte>(destination, out _);
+        var window = isArray && arrived is null ? destination.Length : WindowBytes;
+        var filled = 0;
+        for (var breaks = 1; filled < destination.Length; breaks++)
         {
-            return;
-        }
+            var rest = new ByteRange(offset + filled, destination.Length - filled);
+            using var library = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+            using var answer = await AskAsync(blob, rest, ifMatch, library.Token).ConfigureAwait(false);
 
-        var range = new ByteRange(offset, destination.Length);
-        Response<BlobDownloadStreamingResult> response;
-        try
-        {
-            response = await blob.DownloadStreamingAsync(Ask(range, ifMatch), cancellationToken).ConfigureAwait(false);
-        }
-        catch (RequestFailedException e) when (e.Status == 416)
-        {
-            throw Errors.RangePastEnd(blob.Name, range, e);
-        }
+            // From here on the library uses its token for one thing alone: to ask again when the body breaks off, and then it checks nothing
+            // of what it gets. Cancelled, it leaves that to this loop.
+            await library.CancelAsync().ConfigureAwait(false);
+            try
+            {
+                while (filled < destination.Length)
+                {
+                    var free = destination[filled..];
+                    var read = await answer.Content.ReadAsync(free[..Math.Min(free.Length, window)], cancellationToken).ConfigureAwait(false);
+                    filled += read > 0 ? read : throw Errors.BodyTooShort(blob.Name, rest, filled);
+                    arrived?.Invoke(filled);
+                }
 
-        using var result = response.Value;
-        Check(response.GetRawResponse(), blob.Name, range, ifMatch);
-        var window = MemoryMarshal.TryGetArray<byte>(destination, out _) ? destination.Length : NativeWindowBytes;
-        for (var filled = 0; filled < destination.Length;)
-        {
-            var rest = destination[filled..];
-            var read = await result.Content.ReadAsync(rest[..Math.Min(rest.Length, window)], cancellationToken).ConfigureAwait(false);
-            filled += read > 0 ? read : throw Errors.BodyTooShort(blob.Name, range, filled);
-        }
-
-        if (await result.Content.ReadAsync(new byte[1], cancellationToken).ConfigureAwait(false) > 0)
-        {
-            throw Errors.BodyTooLong(blob.Name, range);
+                if (await answer.Content.ReadAsync(new byte[1], cancellationToken).ConfigureAwait(false) > 0)
+                {
+                    throw Errors.BodyTooLong(blob.Name, rest);
+                }
+            }
+            catch (Exception e) when (IsBreak(e, cancellationToken))
+            {
+                await Task.Delay(PauseAfter(blob.Name, rest, breaks, e), cancellationToken).ConfigureAwait(false);
+            }
         }
     }
 
     /// <summary>As <see cref="ReadAsync"/>, blocking on the socket.</summary>
     public static void Read(BlobBaseClient blob, long offset, Span<byte> destination, ETag? ifMatch, CancellationToken cancellationToken)
     {
-        if (destination.IsEmpty)
+        var filled = 0;
+        for (var breaks = 1; filled < destination.Length; breaks++)
         {
-            return;
-        }
+            var rest = new ByteRange(offset + filled, destination.Length - filled);
+            using var library = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+            using var answer = Ask(blob, rest, ifMatch, library.Token);
+            library.Cancel();
+            try
+            {
+                while (filled < destination.Length)
+                {
+                    cancellationToken.ThrowIfCancellationRequested();
+                    var free = destination[filled..];
+                    var read = answer.Content.Read(free[..Math.Min(free.Length, WindowBytes)]);
+                    filled += read > 0 ? read : throw Errors.BodyTooShort(blob.Name, rest, filled);
+                }
 
-        var range = new ByteRange(offset, destination.Length);
-        Response<BlobDownloadStreamingResult> response;
-        try
-        {
-            response = blob.DownloadStreaming(Ask(range, ifMatch), cancellationToken);
-        }
-        catch (RequestFailedException e) when (e.Status == 416)
-        {
-            throw Errors.RangePastEnd(blob.Name, range, e);
-        }
-
-        using var result = response.Value;
-        Check(response.GetRawResponse(), blob.Name, range, ifMatch);
-        for (var filled = 0; filled < destination.Length;)
-        {
-            cancellationToken.ThrowIfCancellationRequested();
-            var rest = destination[filled..];
-            var read = result.Content.Read(rest[..Math.Min(rest.Length, NativeWindowBytes)]);
-            filled += read > 0 ? read : throw Errors.BodyTooShort(blob.Name, range, filled);
-        }
-
-        if (result.Content.ReadByte() >= 0)
-        {
-            throw Errors.BodyTooLong(blob.Name, range);
+                if (answer.Content.ReadByte() >= 0)
+                {
+                    throw Errors.BodyTooLong(blob.Name, rest);
+                }
+            }
+            catch (Exception e) when (IsBreak(e, cancellationToken))
+            {
+                cancellationToken.WaitHandle.WaitOne(PauseAfter(blob.Name, rest, breaks, e));
+            }
         }
     }
 
     /// <summary>An ETag as it stands in a header: the client library strips its quotes in some places and adds them in none.</summary>
     public static ETag Quoted(ETag version) => new(version.ToString("H"));
 
-    private static BlobDownloadOptions Ask(ByteRange range, ETag? ifMatch) => new()
+    private static async ValueTask<BlobDownloadStreamingResult> AskAsync(
+        BlobBaseClient blob, ByteRange range, ETag? ifMatch, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return Checked(await blob.DownloadStreamingAsync(Asked(range, ifMatch), cancellationToken).ConfigureAwait(false), blob.Name, range, ifMatch);
+        }
+        catch (Exception e) when (AsRefusal(e, blob.Name, range) is { } refusal)
+        {
+            throw refusal;
+        }
+    }
+
+    private static BlobDownloadStreamingResult Ask(BlobBaseClient blob, ByteRange range, ETag? ifMatch, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return Checked(blob.DownloadStreaming(Asked(range, ifMatch), cancellationToken), blob.Name, range, ifMatch);
+        }
+        catch (Exception e) when (AsRefusal(e, blob.Name, range) is { } refusal)
+        {
+            throw refusal;
+        }
+    }
+
+    // What the library makes of several broken connections is a list of exceptions.
+    private static Exception? AsRefusal(Exception e, string blob, ByteRange range) => e switch
+    {
+        RequestFailedException { Status: 416 } => Errors.RangePastEnd(blob, range, e),
+        AggregateException => Errors.NoAnswer(blob, range, e),
+        _ => null,
+    };
+
+    private static BlobDownloadOptions Asked(ByteRange range, ETag? ifMatch) => new()
     {
         Range = new HttpRange(range.Offset, range.Length),
         Conditions = ifMatch is { } version ? new BlobRequestConditions { IfMatch = Quoted(version) } : null,
     };
 
-    private static void Check(Response response, string blob, ByteRange range, ETag? ifMatch)
+    private static bool IsBreak(Exception e, CancellationToken cancellationToken) =>
+        !cancellationToken.IsCancellationRequested && e is IOException or OperationCanceledException;
+
+    private static TimeSpan PauseAfter(string blob, ByteRange rest, int breaks, Exception e)
+    {
+        ReadTelemetry.Resumed();
+        return breaks <= MaxBreaks ? breaks == 1 ? TimeSpan.Zero : FirstPause * (1 << (breaks - 2)) : throw Errors.AnswerBroke(blob, rest, breaks, e);
+    }
+
+    private static BlobDownloadStreamingResult Checked(Response<BlobDownloadStreamingResult> answer, string blob, ByteRange range, ETag? ifMatch)
+    {
+        if (Refusal(answer.GetRawResponse(), blob, range, ifMatch) is not { } refusal)
+        {
+            return answer.Value;
+        }
+
+        answer.Value.Dispose();
+        throw refusal;
+    }
+
+    private static InvalidDataException? Refusal(Response response, string blob, ByteRange range, ETag? ifMatch)
     {
         var headers = response.Headers;
         if (headers.ContentLengthLong is { } length && length != range.Length)
         {
-            throw Errors.WrongAnswer(blob, range, response);
+            return Errors.WrongAnswer(blob, range, response);
         }
 
         // 200 means the whole blob: right only where the range is all of it, which the body's length then shows.
@@ -120,14 +179,8 @@ internal static class BlobRange
             200 => range.Offset == 0,
             _ => false,
         };
-        if (!isAsked)
-        {
-            throw Errors.WrongAnswer(blob, range, response);
-        }
-
-        if (ifMatch is { } expected && headers.ETag is { } found && Quoted(found) != Quoted(expected))
-        {
-            throw Errors.WrongVersion(blob, expected, found);
-        }
+        return !isAsked ? Errors.WrongAnswer(blob, range, response)
+            : ifMatch is { } expected && headers.ETag is { } found && Quoted(found) != Quoted(expected) ? Errors.WrongVersion(blob, expected, found)
+            : null;
     }
 }

@@ -24,13 +24,27 @@ public sealed class BlobShardStore(BlobContainerClient container) : IShardStore
 
     private readonly BlobContainerClient _container = container ?? throw new ArgumentNullException(nameof(container));
 
+    /// <summary>The container's name.</summary>
+    internal string Container => _container.Name;
+
     /// <inheritdoc/>
-    public async ValueTask ReadAsync(string name, long offset, Memory<byte> destination, CancellationToken cancellationToken)
+    public ValueTask ReadAsync(string name, long offset, Memory<byte> destination, CancellationToken cancellationToken) =>
+        ReadRangeAsync(name, offset, destination, null, cancellationToken);
+
+    /// <inheritdoc/>
+    public ValueTask ReadAsync(string name, long offset, Memory<byte> destination, Action<int> arrived, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(arrived);
+        return ReadRangeAsync(name, offset, destination, arrived, cancellationToken);
+    }
+
+    private async ValueTask ReadRangeAsync(
+        string name, long offset, Memory<byte> destination, Action<int>? arrived, CancellationToken cancellationToken)
     {
         var blob = _container.GetBlobBaseClient(name);
         try
         {
-            await BlobRange.ReadAsync(blob, offset, destination, null, cancellationToken).ConfigureAwait(false);
+            await BlobRange.ReadAsync(blob, offset, destination, null, arrived, cancellationToken).ConfigureAwait(false);
         }
         catch (RequestFailedException e) when (IsBlobMissing(e))
         {

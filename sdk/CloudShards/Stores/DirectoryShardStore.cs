@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
 using System.Security.Cryptography;
@@ -15,10 +16,15 @@ namespace CloudShards;
 public sealed class DirectoryShardStore : IShardStore
 {
     private const string LockName = ".lock";
+    private const string TemporaryExtension = ".tmp";
     private static readonly TimeSpan LockPoll = TimeSpan.FromMilliseconds(2);
+
+    // No writer is silent for a day.
+    private static readonly TimeSpan LeftAfter = TimeSpan.FromDays(1);
 
     private readonly string _root;
     private readonly SemaphoreSlim _turn = new(1, 1);
+    private readonly ConcurrentDictionary<string, bool> _tidy = new(StringComparer.Ordinal);
 
     /// <summary>A store in a folder. One that is not there is an empty store, and is created by the first write.</summary>
     /// <param name="root">The folder's path.</param>
@@ -158,14 +164,18 @@ public sealed class DirectoryShardStore : IShardStore
             cancellationToken).ConfigureAwait(false);
     }
 
-    // A file is whole and on disk before it gets its name, so that no reader ever sees part of it. A temporary file that a crash leaves
-    // behind is in nobody's way.
+    // A file is whole and on disk before it gets its name, so that no reader ever sees part of it.
     private async ValueTask<bool> TryPublishAsync(
         string path, IAsyncEnumerable<ReadOnlyMemory<byte>> blocks, Func<bool> isExpected, CancellationToken cancellationToken)
     {
         var folder = Path.GetDirectoryName(path)!;
         Directory.CreateDirectory(folder);
-        var temporary = Path.Combine(folder, $".{Guid.NewGuid():N}.tmp");
+        if (_tidy.TryAdd(folder, true))
+        {
+            DeleteLeftovers(folder);
+        }
+
+        var temporary = Path.Combine(folder, $".{Guid.NewGuid():N}{TemporaryExtension}");
         try
         {
             await WriteAsync(temporary, blocks, cancellationToken).ConfigureAwait(false);
@@ -185,6 +195,25 @@ public sealed class DirectoryShardStore : IShardStore
         finally
         {
             File.Delete(temporary);
+        }
+    }
+
+    // Temporary files of writers that were killed are in nobody's way, but take space. Each store looks once in every folder that it writes to.
+    private static void DeleteLeftovers(string folder)
+    {
+        foreach (var file in new DirectoryInfo(folder).EnumerateFiles($".*{TemporaryExtension}"))
+        {
+            try
+            {
+                if (file.LastWriteTimeUtc < DateTime.UtcNow - LeftAfter)
+                {
+                    file.Delete();
+                }
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                // Another store was faster, or it is somebody else's: no reason for a write to fail.
+            }
         }
     }
 

@@ -12,7 +12,18 @@ public interface IShardStore
     /// <exception cref="InvalidDataException">The blob, or the server's answer, is shorter or other than what was asked for.</exception>
     ValueTask ReadAsync(string name, long offset, Memory<byte> destination, CancellationToken cancellationToken);
 
-    /// <summary>As <see cref="ReadAsync"/>, for callers whose own interface is synchronous: it blocks on the socket, not on a task.</summary>
+    /// <summary>
+    /// As <see cref="ReadAsync(string, long, Memory{byte}, CancellationToken)"/>, telling how many bytes are there: after each piece where the
+    /// store can, so that they are looked at while the processor has them in its cache, and at the end in any case.
+    /// </summary>
+    async ValueTask ReadAsync(string name, long offset, Memory<byte> destination, Action<int> arrived, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(arrived);
+        await ReadAsync(name, offset, destination, cancellationToken).ConfigureAwait(false);
+        arrived(destination.Length);
+    }
+
+    /// <summary>As <see cref="ReadAsync(string, long, Memory{byte}, CancellationToken)"/>, for callers whose own interface is synchronous: it blocks on the socket, not on a task.</summary>
     void Read(string name, long offset, Span<byte> destination, CancellationToken cancellationToken);
 
     /// <summary>Reads a whole small blob, or returns null where there is none.</summary>

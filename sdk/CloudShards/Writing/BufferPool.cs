@@ -18,7 +18,16 @@ internal sealed class BufferPool(int bytes, int count)
     public async ValueTask<Lease> RentAsync(CancellationToken cancellationToken)
     {
         await _free.WaitAsync(cancellationToken).ConfigureAwait(false);
-        return new(this, _idle.TryTake(out var idle) ? idle : GC.AllocateUninitializedArray<byte>(bytes));
+        try
+        {
+            return new(this, _idle.TryTake(out var idle) ? idle : GC.AllocateUninitializedArray<byte>(bytes));
+        }
+        catch (OutOfMemoryException)
+        {
+            // Nobody has the buffer, so nobody would give it back.
+            _free.Release();
+            throw;
+        }
     }
 
     /// <summary>Lets go of the buffers that nobody uses.</summary>

@@ -86,7 +86,9 @@ public sealed class CheckpointTags(IShardStore store, TimeProvider? timeProvider
             return TagMove.Write;
         }
 
-        if (present.Digest == wanted.Digest && present.Source.SequenceEqual(wanted.Source))
+        // A move by hand is written even where the tag is there already, for its moment counts; one that is found with it is this very move.
+        if (present.Digest == wanted.Digest && present.Source.SequenceEqual(wanted.Source)
+            && (!wanted.Source.IsEmpty || present.MovedAt >= wanted.MovedAt))
         {
             return TagMove.Done;
         }

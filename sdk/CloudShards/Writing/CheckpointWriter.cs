@@ -98,6 +98,8 @@ public sealed class CheckpointWriter
         ShardedTensor? tensor = null;
         try
         {
+            // The call has its place in the manifest; the caller may go on to the next while this one is hashed.
+            await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
             var (sums, _) = await write(cancellationToken).ConfigureAwait(false);
             tensor = new(name, dtype, shape, sums.Bytes, sums.Digest, sums.Chunks);
             return tensor;

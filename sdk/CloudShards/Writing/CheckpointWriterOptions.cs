@@ -7,13 +7,16 @@ namespace CloudShards;
 /// <summary>How a checkpoint is written.</summary>
 public sealed record CheckpointWriterOptions
 {
-    /// <summary>Bytes of a shard that one chunk sum covers, at least 1; default 8 MiB.</summary>
+    /// <summary>Bytes of a shard that one chunk sum covers, 1 to 64 MiB; default 8 MiB.</summary>
     public int ChunkBytes
     {
         get;
         init
         {
             ArgumentOutOfRangeException.ThrowIfLessThan(value, 1);
+
+            // A reader has a buffer of one chunk, and refuses a manifest that asks for more.
+            ArgumentOutOfRangeException.ThrowIfGreaterThan(value, CheckpointLimits.Default.MaxChunkBytes);
             field = value;
         }
     } = ShardManifest.DefaultChunkBytes;

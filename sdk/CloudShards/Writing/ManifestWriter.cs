@@ -11,6 +11,7 @@ internal sealed class ManifestWriter : IBufferWriter<byte>
     // Below the size from which the collector sets memory apart and seldom takes it back.
     private const int SegmentBytes = 64 << 10;
     private const int BlockBytes = 8 << 20;
+    private const int MaxAttempts = 3;
 
     private readonly List<ReadOnlyMemory<byte>> _segments = [];
     private byte[] _segment = [];
@@ -23,6 +24,7 @@ internal sealed class ManifestWriter : IBufferWriter<byte>
 
     /// <summary>Writes a manifest, unless the store has it.</summary>
     /// <returns>Its digest.</returns>
+    /// <exception cref="InvalidDataException">The store has one of that digest and another length.</exception>
     public static async Task<Digest> WriteAsync(IShardStore store, ShardManifest manifest, CancellationToken cancellationToken)
     {
         var document = new ManifestWriter();
@@ -30,15 +32,7 @@ internal sealed class ManifestWriter : IBufferWriter<byte>
         document.EndSegment();
         var digest = document.Hash();
         var name = StoreLayout.Manifest(manifest.Name, digest);
-        if (document._bytes <= BlockBytes)
-        {
-            await store.TryCreateAsync(name, document.Whole(), cancellationToken).ConfigureAwait(false);
-        }
-        else if (await store.TryFindAsync(name, cancellationToken).ConfigureAwait(false) is null)
-        {
-            await store.TryCreateAsync(name, document.Blocks(cancellationToken), cancellationToken).ConfigureAwait(false);
-        }
-
+        await document.CreateAsync(store, name, cancellationToken).ConfigureAwait(false);
         return digest;
     }
 
@@ -56,6 +50,34 @@ internal sealed class ManifestWriter : IBufferWriter<byte>
     }
 
     public Span<byte> GetSpan(int sizeHint = 0) => GetMemory(sizeHint).Span;
+
+    // A small one is asked for only where it could not be created: to create it costs no more than to ask.
+    private async Task CreateAsync(IShardStore store, string name, CancellationToken cancellationToken)
+    {
+        var isSmall = _bytes <= BlockBytes;
+        for (var attempt = 0; attempt < MaxAttempts; attempt++)
+        {
+            if ((!isSmall || attempt > 0) && await store.TryFindAsync(name, cancellationToken).ConfigureAwait(false) is { } found)
+            {
+                if (found.Bytes != _bytes)
+                {
+                    throw Errors.ShardLength(name, _bytes, found.Bytes);
+                }
+
+                return;
+            }
+
+            var isCreated = isSmall
+                ? await store.TryCreateAsync(name, Whole(), cancellationToken).ConfigureAwait(false)
+                : await store.TryCreateAsync(name, Blocks(cancellationToken), cancellationToken).ConfigureAwait(false);
+            if (isCreated)
+            {
+                return;
+            }
+        }
+
+        throw Errors.ShardNeitherThereNorNot(name);
+    }
 
     private void EndSegment()
     {

@@ -30,7 +30,12 @@ internal sealed class ShardWriter(IShardStore store, ShardWriterOptions options)
     public async Task<WrittenShard> WriteAsync(ReadOnlyMemory<byte> content, CancellationToken cancellationToken)
     {
         using var hasher = new ShardHasher(options.ChunkBytes);
-        hasher.Append(content.Span);
+        for (var rest = content; !rest.IsEmpty; rest = rest[Math.Min(options.BlockBytes, rest.Length)..])
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            hasher.Append(rest[..Math.Min(options.BlockBytes, rest.Length)].Span);
+        }
+
         var sums = hasher.Finish();
         return content.Length <= options.MaxBufferedBytes
             ? await CreateAsync(sums, content, cancellationToken).ConfigureAwait(false)
@@ -81,6 +86,10 @@ internal sealed class ShardWriter(IShardStore store, ShardWriterOptions options)
     /// <exception cref="InvalidDataException">It has one of another length.</exception>
     public Task<bool> ExistsAsync(ShardSums sums, CancellationToken cancellationToken) =>
         ExistsAsync(StoreLayout.Shard(sums.Digest), sums.Bytes, cancellationToken);
+
+    /// <summary>Whether the store has a pack already. One that is there to stay for a while is renewed where it must be.</summary>
+    /// <exception cref="InvalidDataException">It has one of another length.</exception>
+    public Task<bool> PackExistsAsync(Digest pack, long bytes, CancellationToken cancellationToken) => ExistsAsync(StoreLayout.Pack(pack), bytes, cancellationToken);
 
     private async Task<bool> ExistsAsync(string name, long bytes, CancellationToken cancellationToken) =>
         await store.TryFindAsync(name, cancellationToken).ConfigureAwait(false) switch

@@ -17,9 +17,9 @@ internal sealed record HeldOutDigits(Tensor Images, Tensor Labels, Tensor Logits
     {
         var rows = File.ReadLines(file).Skip(1).Select(line => Array.ConvertAll(line.Split(','), text => float.Parse(text, CultureInfo.InvariantCulture))).ToArray();
         return new(
-            tensor(rows.SelectMany(row => row[1..(1 + Pixels)].Select(pixel => pixel / 16)).ToArray()).reshape(rows.Length, 1, 8, 8),
+            tensor(rows.SelectMany(row => row[1..(1 + Pixels)].Select(pixel => pixel / 16)).ToArray(), [rows.Length, 1, 8, 8]),
             tensor(rows.Select(row => (long)row[0]).ToArray()),
-            tensor(rows.SelectMany(row => row[^Classes..]).ToArray()).reshape(rows.Length, Classes));
+            tensor(rows.SelectMany(row => row[^Classes..]).ToArray(), [rows.Length, Classes]));
     }
 
     public void Dispose()

@@ -16,56 +16,68 @@ namespace Quickstart;
 internal static class Walkthrough
 {
     private static readonly TimeSpan StatusInterval = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan ProgressInterval = TimeSpan.FromSeconds(2);
 
     /// <summary>Uploads the digit classifier's training checkpoint, loads the model from its shards and classifies the held-out images.</summary>
-    public static async Task DigitsAsync(CancellationToken cancellationToken)
-    {
-        await using var azurite = await AzuriteServer.StartAsync(new() { Progress = new Progress<string>(Console.WriteLine) }, cancellationToken);
-        using var host = await StartHostAsync(azurite, cancellationToken);
-        var file = Path.Combine(AppContext.BaseDirectory, "digits.pt");
-        var reference = await ShardAsync(host, file, cancellationToken);
+    public static Task DigitsAsync(CancellationToken cancellationToken) => WithHostAsync(
+        async (azurite, host) =>
+        {
+            var reference = await ShardAsync(host, Path.Combine(AppContext.BaseDirectory, "digits.pt"), cancellationToken);
+            var counter = new RequestCounter();
+            await using var checkpoint = await ShardedCheckpoint.OpenAsync(Shards(azurite, counter), reference, cancellationToken: cancellationToken);
+            Console.WriteLine($"opened {checkpoint.Reference}: {Cost(counter.Take())}");
+            List(checkpoint);
+            await ReadOneTensorAsync(checkpoint, counter, cancellationToken);
 
-        var counter = new RequestCounter();
-        await using var checkpoint = await ShardedCheckpoint.OpenAsync(Shards(azurite, counter), reference, cancellationToken: cancellationToken);
-        Console.WriteLine($"opened {checkpoint.Reference}: {Cost(counter.Take())}");
-        await ReadOneTensorAsync(checkpoint, counter, new FileInfo(file).Length, cancellationToken);
-
-        using var model = new DigitClassifier();
-        await model.LoadShardsAsync(checkpoint, new() { Prefix = "model." }, cancellationToken: cancellationToken);
-        Console.WriteLine($"loaded the {model.state_dict().Count} tensors of the model: {Cost(counter.Take())}");
-        var verdict = Classify(model);
-        Console.WriteLine($"peak memory of this process, TorchSharp and the local host included: {PeakMegabytes():N0} MiB");
-        await host.StopAsync(cancellationToken);
-        Console.WriteLine(verdict);
-    }
+            using var model = new DigitClassifier();
+            await model.LoadShardsAsync(checkpoint, new() { Prefix = "model." }, cancellationToken: cancellationToken);
+            Console.WriteLine($"loaded the {model.state_dict().Count} tensors of the model: {Cost(counter.Take())}");
+            var verdict = Classify(model);
+            Console.WriteLine($"peak memory of this process, TorchSharp and the local host included: {PeakMegabytes():N0} MiB");
+            return verdict;
+        },
+        cancellationToken);
 
     /// <summary>Uploads a file and lists the checkpoint that it becomes.</summary>
-    public static async Task FileAsync(string file, CancellationToken cancellationToken)
-    {
-        await using var azurite = await AzuriteServer.StartAsync(new() { Progress = new Progress<string>(Console.WriteLine) }, cancellationToken);
-        using var host = await StartHostAsync(azurite, cancellationToken);
-        var reference = await ShardAsync(host, file, cancellationToken);
-        var counter = new RequestCounter();
-        await using var checkpoint = await ShardedCheckpoint.OpenAsync(Shards(azurite, counter), reference, cancellationToken: cancellationToken);
-        foreach (var tensor in checkpoint.Tensors)
+    public static Task FileAsync(string file, CancellationToken cancellationToken) => WithHostAsync(
+        async (azurite, host) =>
         {
-            Console.WriteLine($"  {tensor.Name,-48} {tensor.DType.Name(),-8} {tensor.Shape,-20} {tensor.Bytes,14:N0} bytes");
+            var reference = await ShardAsync(host, file, cancellationToken);
+            await using var checkpoint = await ShardedCheckpoint.OpenAsync(Shards(azurite, new()), reference, cancellationToken: cancellationToken);
+            List(checkpoint);
+            return $"{checkpoint.Reference}: {checkpoint.Tensors.Length:N0} tensors, {checkpoint.Tensors.Sum(tensor => tensor.Bytes):N0} bytes";
+        },
+        cancellationToken);
+
+    // The host is stopped before it is disposed of, and both before Azurite ends: what it works on would fail under it otherwise.
+    private static async Task WithHostAsync(Func<AzuriteServer, IHost, Task<string>> walk, CancellationToken cancellationToken)
+    {
+        string lastLine;
+        await using (var azurite = await AzuriteServer.StartAsync(new() { Progress = new Progress<string>(Console.WriteLine) }, cancellationToken))
+        {
+            using var host = NewHost(azurite);
+            try
+            {
+                await host.Services.GetRequiredService<LocalStorage>().CreateAsync(cancellationToken);
+                await host.StartAsync(cancellationToken);
+                Console.WriteLine($"started Azurite at {azurite.BlobEndpoint} and the local trigger host");
+                lastLine = await walk(azurite, host);
+            }
+            finally
+            {
+                await host.StopAsync(CancellationToken.None);
+            }
         }
 
-        Console.WriteLine($"{checkpoint.Reference}: {checkpoint.Tensors.Length:N0} tensors, {checkpoint.Tensors.Sum(tensor => tensor.Bytes):N0} bytes");
-        await host.StopAsync(cancellationToken);
+        Console.WriteLine(lastLine);
     }
 
-    private static async Task<IHost> StartHostAsync(AzuriteServer azurite, CancellationToken cancellationToken)
+    private static IHost NewHost(AzuriteServer azurite)
     {
         var builder = Host.CreateEmptyApplicationBuilder(null);
         builder.Logging.AddSimpleConsole(console => console.SingleLine = true).SetMinimumLevel(LogLevel.Warning);
         builder.Services.AddLocalSharding(new() { ConnectionString = azurite.ConnectionString, PollInterval = TimeSpan.FromMilliseconds(100) });
-        var host = builder.Build();
-        await host.Services.GetRequiredService<LocalStorage>().CreateAsync(cancellationToken);
-        await host.StartAsync(cancellationToken);
-        Console.WriteLine($"started Azurite at {azurite.BlobEndpoint} and the local trigger host");
-        return host;
+        return builder.Build();
     }
 
     // Any client may upload: az, AzCopy, a training job. The upload alone triggers the sharding.
@@ -73,30 +85,55 @@ internal static class Walkthrough
     {
         var (storage, pipeline) = (host.Services.GetRequiredService<LocalStorage>(), host.Services.GetRequiredService<CheckpointPipeline>());
         var (name, watch) = (Path.GetFileName(file), Stopwatch.StartNew());
+        Console.WriteLine($"uploading {name}, {new FileInfo(file).Length:N0} bytes");
         var upload = await storage.Uploads.GetBlobClient(name).UploadAsync(file, overwrite: true, cancellationToken);
-        Console.WriteLine($"uploaded {name}, {new FileInfo(file).Length:N0} bytes; waiting for the trigger to shard it");
+        Console.WriteLine("uploaded; waiting for the trigger to shard it");
         var status = await WaitAsync(pipeline, name, upload.Value.ETag, cancellationToken);
+        if (status.State == JobState.Waiting)
+        {
+            var missing = string.Join(", ", (status.WaitsFor ?? []).Select(path => $"`{path}`"));
+            throw new InvalidOperationException(
+                $"{name} is a part of a set, which is sharded once all of it is there; it waits for {missing}. This program uploads one file. "
+                + "Start `dotnet run --project functions/CloudShards.LocalHost` and upload the whole set to it.");
+        }
+
         if (status.State != JobState.Committed)
         {
-            throw new InvalidOperationException($"{name} is {status.State}: {status.Error?.Message}");
+            throw new InvalidOperationException($"{name} was not sharded: {status.Error?.Message ?? "it was overwritten meanwhile."}");
         }
 
         Console.WriteLine($"sharded into {status.Shards.Done:N0} shards, {status.Bytes.Done:N0} bytes, {watch.Elapsed.TotalSeconds:N1} s after the upload began");
         return status.Reference!;
     }
 
+    // A file of an incomplete set waits for others, which nobody uploads here.
     private static async Task<JobStatus> WaitAsync(CheckpointPipeline pipeline, string path, ETag etag, CancellationToken cancellationToken)
     {
         using var timer = new PeriodicTimer(StatusInterval);
+        var (told, toldAt) = (default(JobProgress), Stopwatch.GetTimestamp());
         while (await timer.WaitForNextTickAsync(cancellationToken))
         {
-            if (await pipeline.TryGetStatusAsync(path, etag, cancellationToken) is { IsFinal: true } status)
+            switch (await pipeline.TryGetStatusAsync(path, etag, cancellationToken))
             {
-                return status;
+                case { } status when status.IsFinal || status.State == JobState.Waiting:
+                    return status;
+                case { Bytes: var bytes, Shards: var shards } when bytes != told && Stopwatch.GetElapsedTime(toldAt) >= ProgressInterval:
+                    Console.WriteLine($"  {shards.Done:N0} of {shards.Total:N0} shards, {bytes.Done:N0} of {bytes.Total:N0} bytes");
+                    (told, toldAt) = (bytes, Stopwatch.GetTimestamp());
+                    break;
             }
         }
 
         throw new UnreachableException();
+    }
+
+    private static void List(ShardedCheckpoint checkpoint)
+    {
+        var (names, shapes) = (checkpoint.Tensors.Max(tensor => tensor.Name.Length), checkpoint.Tensors.Max(tensor => $"{tensor.Shape}".Length));
+        foreach (var tensor in checkpoint.Tensors)
+        {
+            Console.WriteLine($"  {tensor.Name.PadRight(names)}  {tensor.DType.Name(),-4}  {tensor.Shape.ToString().PadRight(shapes)}  {tensor.Bytes,10:N0} bytes");
+        }
     }
 
     private static BlobContainerClient Shards(AzuriteServer azurite, RequestCounter counter)
@@ -106,13 +143,14 @@ internal static class Walkthrough
         return new(azurite.ConnectionString, StorageNames.Shards, options);
     }
 
-    private static async Task ReadOneTensorAsync(
-        ShardedCheckpoint checkpoint, RequestCounter counter, long fileBytes, CancellationToken cancellationToken)
+    private static async Task ReadOneTensorAsync(ShardedCheckpoint checkpoint, RequestCounter counter, CancellationToken cancellationToken)
     {
         var tensor = checkpoint["model.features.3.weight"];
         var memory = new byte[tensor.Bytes];
         await checkpoint.ReadAsync(tensor.Name, memory, cancellationToken);
-        Console.WriteLine($"one of {checkpoint.Tensors.Length} tensors, {tensor.Name} {tensor.DType.Name()} {tensor.Shape}: {Cost(counter.Take())}; the checkpoint is one file of {fileBytes:N0} bytes");
+        var whole = checkpoint.Plan(checkpoint.Tensors.Select(each => TensorSlice.Of(each, [])));
+        Console.WriteLine($"read one tensor, {tensor.Name}: {Cost(counter.Take())}");
+        Console.WriteLine($"all {checkpoint.Tensors.Length} tensors would cost: {Cost((whole.Requests, whole.Bytes))}");
     }
 
     private static string Classify(DigitClassifier model)
@@ -131,7 +169,7 @@ internal static class Walkthrough
                 $"the loaded model is not the saved one: {right}/{count} digits right, largest logit difference {difference}; expected all and below 1e-3.");
     }
 
-    private static string Cost((int Requests, long Bytes) cost) => $"{cost.Requests} {(cost.Requests == 1 ? "request" : "requests")}, {cost.Bytes:N0} bytes";
+    private static string Cost((long Requests, long Bytes) cost) => $"{cost.Requests:N0} {(cost.Requests == 1 ? "request" : "requests")}, {cost.Bytes:N0} bytes";
 
     private static long PeakMegabytes()
     {

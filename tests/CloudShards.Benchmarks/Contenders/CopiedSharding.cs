@@ -5,9 +5,9 @@ internal sealed class CopiedSharding : IContender
 {
     public string Name => "pipeline, copied by the service";
 
-    public async Task<Func<CancellationToken, Task>> PrepareAsync(Arena arena, Traffic traffic, CancellationToken cancellationToken)
+    public async Task<Job> PrepareAsync(Arena arena, Traffic traffic, CancellationToken cancellationToken)
     {
         await arena.Container(arena.Target, traffic).CreateIfNotExistsAsync(cancellationToken: cancellationToken);
-        return token => arena.ShardAsync(arena.Target, traffic, token, isCopiedByService: true);
+        return new(0, token => arena.ShardAsync(arena.Target, traffic, token, isCopiedByService: true));
     }
 }

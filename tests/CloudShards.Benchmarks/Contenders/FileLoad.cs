@@ -5,19 +5,19 @@ namespace CloudShards.Benchmarks.Contenders;
 /// <summary>What one does without CloudShards: download the file by Azure's client, then read its tensors from disk.</summary>
 internal sealed class FileLoad : IContender
 {
-    public string Name => "download the file, then read it";
+    public string Name => "DownloadToAsync a file, then read it";
 
-    public async Task<Func<CancellationToken, Task>> PrepareAsync(Arena arena, Traffic traffic, CancellationToken cancellationToken)
+    public async Task<Job> PrepareAsync(Arena arena, Traffic traffic, CancellationToken cancellationToken)
     {
         await using var checkpoint = await arena.OpenAsync(traffic, cancellationToken);
         var memory = NativeBytes.For(checkpoint.Tensors);
-        return token => ReadAsync(arena, traffic, memory, token);
+        return Job.Of(memory, token => ReadAsync(arena, traffic, memory, token));
     }
 
     /// <summary>Downloads the file and reads the tensors that there is memory for.</summary>
-    public static async Task ReadAsync(Arena arena, Traffic traffic, Dictionary<string, Memory<byte>> memory, CancellationToken cancellationToken)
+    public static async Task ReadAsync(Arena arena, Traffic traffic, Dictionary<string, NativeBytes> memory, CancellationToken cancellationToken)
     {
-        var path = Path.GetTempFileName();
+        var path = Path.Combine(Directory.CreateDirectory(arena.Scratch).FullName, $"{Guid.NewGuid():N}.safetensors");
         try
         {
             await arena.Container(Arena.Uploads, traffic).GetBlobClient(arena.File).DownloadToAsync(path, cancellationToken);
@@ -25,7 +25,10 @@ internal sealed class FileLoad : IContender
             var description = await CheckpointProbe.DescribeAsync(file, null, cancellationToken);
             foreach (var tensor in description.Tensors.Where(tensor => memory.ContainsKey(tensor.Name)))
             {
-                await file.ReadAsync(tensor.Contiguous!.Value.Offset, memory[tensor.Name], cancellationToken);
+                foreach (var (offset, window) in memory[tensor.Name].Cut())
+                {
+                    await file.ReadAsync(tensor.Contiguous!.Value.Offset + offset, window, cancellationToken);
+                }
             }
         }
         finally

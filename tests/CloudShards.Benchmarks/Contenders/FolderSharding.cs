@@ -7,8 +7,8 @@ internal sealed class FolderSharding : IContender
 
     public string Name => "pipeline, into a folder";
 
-    public Task<Func<CancellationToken, Task>> PrepareAsync(Arena arena, Traffic traffic, CancellationToken cancellationToken) =>
-        Task.FromResult<Func<CancellationToken, Task>>(async token =>
+    public Task<Job> PrepareAsync(Arena arena, Traffic traffic, CancellationToken cancellationToken) =>
+        Task.FromResult(new Job(0, async token =>
         {
             var parent = Directory.Exists(Memory) ? Memory : Path.GetTempPath();
             var folder = Directory.CreateDirectory(Path.Combine(parent, $"cloudshards-{Guid.NewGuid():N}"));
@@ -21,5 +21,5 @@ internal sealed class FolderSharding : IContender
             {
                 folder.Delete(recursive: true);
             }
-        });
+        }));
 }

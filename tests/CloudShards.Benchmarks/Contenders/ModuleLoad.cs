@@ -8,11 +8,11 @@ internal sealed class ModuleLoad : IContender
 {
     public string Name => "SDK into a TorchSharp module";
 
-    public async Task<Func<CancellationToken, Task>> PrepareAsync(Arena arena, Traffic traffic, CancellationToken cancellationToken)
+    public async Task<Job> PrepareAsync(Arena arena, Traffic traffic, CancellationToken cancellationToken)
     {
         var checkpoint = await arena.OpenAsync(traffic, cancellationToken);
         var module = new FlatModule(checkpoint.Tensors);
-        return token => module.LoadShardsAsync(checkpoint, cancellationToken: token);
+        return new(checkpoint.Tensors.Sum(tensor => tensor.Bytes), token => module.LoadShardsAsync(checkpoint, cancellationToken: token));
     }
 
     /// <summary>A module whose parameters are those of a checkpoint.</summary>
@@ -23,7 +23,9 @@ internal sealed class ModuleLoad : IContender
         {
             foreach (var tensor in tensors)
             {
-                register_parameter(tensor.Name, new(ones([.. tensor.Shape.Sizes], dtype: ScalarType.BFloat16), requires_grad: false));
+                var values = ones([.. tensor.Shape.Sizes], dtype: ScalarType.BFloat16);
+                NativeBytes.Touch(values.bytes);
+                register_parameter(tensor.Name, new(values, requires_grad: false));
             }
         }
     }

@@ -1,5 +1,3 @@
-using CloudShards.Formats;
-
 namespace CloudShards.Benchmarks.Contenders;
 
 /// <summary>The limit of one tensor: its shard's bytes, whose address and length are known, in one request.</summary>
@@ -10,13 +8,13 @@ internal sealed class PlainTensor : IContender
 
     public string Name => "plain HTTP, one range";
 
-    public async Task<Func<CancellationToken, Task>> PrepareAsync(Arena arena, Traffic traffic, CancellationToken cancellationToken)
+    public async Task<Job> PrepareAsync(Arena arena, Traffic traffic, CancellationToken cancellationToken)
     {
         await using var checkpoint = await arena.OpenAsync(traffic, cancellationToken);
-        var memory = NativeBytes.For([checkpoint[Wanted]])[Wanted];
-        var address = arena.AddressOf(Arena.Shards, StoreLayout.Shard(checkpoint[Wanted].Digest));
+        var memory = NativeBytes.For([checkpoint[Wanted]]);
+        var (address, window) = (arena.AddressOf(checkpoint[Wanted]), memory[Wanted].Cut().Single().Window);
         var http = new HttpClient(traffic, disposeHandler: false);
-        return token => http.ReadAsync(address, 0, memory, token);
+        return Job.Of(memory, token => http.ReadAsync(address, 0, window, token));
     }
 }
 
@@ -25,27 +23,27 @@ internal sealed class SdkTensor : IContender
 {
     public string Name => "SDK: open, then one tensor";
 
-    public async Task<Func<CancellationToken, Task>> PrepareAsync(Arena arena, Traffic traffic, CancellationToken cancellationToken)
+    public async Task<Job> PrepareAsync(Arena arena, Traffic traffic, CancellationToken cancellationToken)
     {
         await using var known = await arena.OpenAsync(traffic, cancellationToken);
-        var memory = NativeBytes.For([known[PlainTensor.Wanted]])[PlainTensor.Wanted];
-        return async token =>
+        var memory = NativeBytes.For([known[PlainTensor.Wanted]]);
+        return Job.Of(memory, async token =>
         {
             await using var checkpoint = await arena.OpenAsync(traffic, token);
-            await checkpoint.ReadAsync(PlainTensor.Wanted, memory, token);
-        };
+            await checkpoint.ReadAllAsync(SdkLoad.ReadsOf(checkpoint, memory), null, token);
+        });
     }
 }
 
 /// <summary>Without CloudShards: the whole file, for one tensor.</summary>
 internal sealed class FileTensor : IContender
 {
-    public string Name => "download the file for one tensor";
+    public string Name => "DownloadToAsync the file for one tensor";
 
-    public async Task<Func<CancellationToken, Task>> PrepareAsync(Arena arena, Traffic traffic, CancellationToken cancellationToken)
+    public async Task<Job> PrepareAsync(Arena arena, Traffic traffic, CancellationToken cancellationToken)
     {
         await using var known = await arena.OpenAsync(traffic, cancellationToken);
         var memory = NativeBytes.For([known[PlainTensor.Wanted]]);
-        return token => FileLoad.ReadAsync(arena, traffic, memory, token);
+        return Job.Of(memory, token => FileLoad.ReadAsync(arena, traffic, memory, token));
     }
 }

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Http.Headers;
+using CloudShards.Formats;
 
 namespace CloudShards.Benchmarks.Contenders;
 
@@ -20,4 +21,23 @@ internal static class PlainHttp
         await using var body = await response.Content.ReadAsStreamAsync(cancellationToken);
         await body.ReadExactlyAsync(destination, cancellationToken);
     }
+
+    /// <summary>Reads many ranges, as many at once as the SDK may by its options.</summary>
+    public static Task ReadAllAsync(
+        this HttpClient http, IEnumerable<PlainRange> ranges, ShardedCheckpointOptions options, CancellationToken cancellationToken) =>
+        Parallel.ForEachAsync(
+            ranges,
+            new ParallelOptions { MaxDegreeOfParallelism = options.MaxConcurrency, CancellationToken = cancellationToken },
+            async (range, stop) => await http.ReadAsync(range.Address, range.Offset, range.Window, stop));
+
+    /// <summary>The ranges of a blob, each as long as the SDK's requests are by its options.</summary>
+    public static IEnumerable<PlainRange> Ranges(Uri address, NativeBytes memory, ShardManifest manifest, ShardedCheckpointOptions options) =>
+        memory.Cut(RequestBytes(manifest, options)).Select(cut => new PlainRange(address, cut.Offset, cut.Window));
+
+    // The SDK asks for whole chunks, and for one at least.
+    private static long RequestBytes(ShardManifest manifest, ShardedCheckpointOptions options) =>
+        Math.Max(manifest.ChunkBytes, options.MaxRequestBytes - (options.MaxRequestBytes % manifest.ChunkBytes));
 }
+
+/// <summary>A range of a resource, and where it goes.</summary>
+internal readonly record struct PlainRange(Uri Address, long Offset, Memory<byte> Window);

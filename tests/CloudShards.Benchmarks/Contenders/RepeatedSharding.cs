@@ -5,6 +5,6 @@ internal sealed class RepeatedSharding : IContender
 {
     public string Name => "pipeline, every shard is there";
 
-    public Task<Func<CancellationToken, Task>> PrepareAsync(Arena arena, Traffic traffic, CancellationToken cancellationToken) =>
-        Task.FromResult<Func<CancellationToken, Task>>(token => arena.ShardAsync(Arena.Shards, traffic, token));
+    public Task<Job> PrepareAsync(Arena arena, Traffic traffic, CancellationToken cancellationToken) =>
+        Task.FromResult(new Job(0, token => arena.ShardAsync(Arena.Shards, traffic, token)));
 }

@@ -1,14 +1,30 @@
 namespace CloudShards.Benchmarks.Contenders;
 
-/// <summary>The SDK into native memory, with its defaults: every chunk verified.</summary>
-internal sealed class SdkLoad : IContender
+/// <summary>The SDK into native memory.</summary>
+internal sealed class SdkLoad(string name, ShardedCheckpointOptions options) : IContender
 {
-    public string Name => "SDK, verified";
+    public string Name => name;
 
-    public async Task<Func<CancellationToken, Task>> PrepareAsync(Arena arena, Traffic traffic, CancellationToken cancellationToken)
+    /// <summary>Whether the memory was touched before.</summary>
+    public bool IsTouched { get; init; } = true;
+
+    /// <summary>Whether the manifest has packs.</summary>
+    public bool IsPacked { get; init; } = true;
+
+    public async Task<Job> PrepareAsync(Arena arena, Traffic traffic, CancellationToken cancellationToken)
     {
-        var checkpoint = await arena.OpenAsync(traffic, cancellationToken);
-        var memory = NativeBytes.For(checkpoint.Tensors);
-        return token => checkpoint.ReadAllAsync(checkpoint.Tensors.Select(tensor => ShardRead.Whole(tensor, memory[tensor.Name])), null, token);
+        var checkpoint = await arena.OpenAsync(traffic, options, cancellationToken, IsPacked);
+        var memory = NativeBytes.For(checkpoint.Tensors, IsTouched);
+        var reads = ReadsOf(checkpoint, memory);
+        return Job.Of(memory, token => checkpoint.ReadAllAsync(reads, null, token));
     }
+
+    /// <summary>Reads of all tensors that there is memory for; a tensor above 1 GiB by several.</summary>
+    public static List<ShardRead> ReadsOf(ShardedCheckpoint checkpoint, Dictionary<string, NativeBytes> memory) =>
+    [
+        .. from tensor in checkpoint.Tensors
+           where memory.ContainsKey(tensor.Name)
+           from cut in memory[tensor.Name].Cut()
+           select new ShardRead(tensor, cut.Offset, cut.Window),
+    ];
 }

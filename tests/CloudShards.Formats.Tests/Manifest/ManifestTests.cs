@@ -124,11 +124,49 @@ public sealed class ManifestTests
     [InlineData("""{"schema":"cloudshards/1","name":"\ud800","chunkBytes":1,"tensors":[]}""")]
     [InlineData("""{"schema":"cloudshards/1","name":"a","chunkBytes":1,"tensors":[]} {}""")]
     [InlineData("""{"schema":"cloudshards/1","name":"a","chunkBytes":1,"tensors":[],}""")]
+    [InlineData("""{"schema":"cloudshards/1","name":"a","chunkBytes":1,"tensors":[{"name":null,"name":"w","dtype":"U8","shape":[0],"bytes":0,"digest":"sha256:4862f447f2c7f272fa2f4aaf89dadb3b1ac09105bd5864f8d1a0c9452bb0a226","chunks":[]}],"source":[],"metadata":{},"values":{}}""")]
     [InlineData("")]
     [InlineData("null")]
     [InlineData("7")]
     [InlineData("[]")]
     public void WhatReadersOfJsonWouldTakeDifferentlyIsRefused(string json) => Assert.Equal(CheckpointError.Malformed, Refuse(json).Error);
+
+    [Theory]
+    [InlineData("""{"name":"","offset":0}""", true)]
+    [InlineData("""{"offset":0,"name":""}""", true)]
+    [InlineData("""{"later":{"name":"","offset":[1]},"name":"","offset":0,"more":[{}]}""", true)]
+    [InlineData("""{"name":"","offset":0,"later":1,"later":2}""", true)]
+    [InlineData("""{"name":"","name":"","offset":0}""", false)]
+    [InlineData("""{"name":null,"name":"","offset":0}""", false)]
+    [InlineData("""{"name":"","n\u0061me":"","offset":0}""", false)]
+    [InlineData("""{"name":"","offset":0,"offset":0}""", false)]
+    [InlineData("""{"name":"","offset":null,"offset":0}""", false)]
+    [InlineData("""{"name":"","offset":1e30}""", false)]
+    [InlineData("""{"name":"","offset":9223372036854775808}""", false)]
+    [InlineData("""{"name":"\ud800","offset":0}""", false)]
+    [InlineData("""{"name":"","offset":true}""", false)]
+    public void ATensorsPlaceInAPackIsReadLikeATensor(string place, bool isTaken)
+    {
+        var json = Encoding.UTF8.GetString(ManifestBytes.Full.ToUtf8()).Replace("""{"name":"","offset":0}""", place, StringComparison.Ordinal);
+
+        if (isTaken)
+        {
+            Assert.Equal(ManifestBytes.Full.ToUtf8(), ShardManifest.Parse(Encoding.UTF8.GetBytes(json)).ToUtf8());
+        }
+        else
+        {
+            Assert.Equal(CheckpointError.Malformed, Refuse(json).Error);
+        }
+    }
+
+    // Whoever reads a pack compares each tensor with its sums, so that it does not matter what else is said to lie there.
+    [Fact]
+    public void PacksMayOverlapAndHaveGaps()
+    {
+        var manifest = ManifestBytes.Full with { Packs = [new(Digest.Of([]), long.MaxValue, [new("", long.MaxValue - 8), new("lm_head.weight", 4), new("", 0)])] };
+
+        Assert.Equal(manifest.ToUtf8(), ShardManifest.Parse(manifest.ToUtf8()).ToUtf8());
+    }
 
     [Fact]
     public void BytesThatAreNotUtf8AreRefused() => Assert.Equal(
@@ -222,4 +260,18 @@ public sealed class ManifestTests
 
     private static CheckpointFormatException Refuse(string json) =>
         Assert.Throws<CheckpointFormatException>(() => ShardManifest.Parse(Encoding.UTF8.GetBytes(json)));
+
+    // A reader rents a buffer of one chunk before it has read a byte of it.
+    [Fact]
+    public void AChunkIsBounded()
+    {
+        var most = CheckpointLimits.Default.MaxChunkBytes;
+        var refusal = Assert.Throws<CheckpointFormatException>(() => ShardManifest.Parse((ManifestBytes.Empty with { ChunkBytes = most + 1 }).ToUtf8()));
+
+        Assert.Equal(CheckpointError.LimitExceeded, refusal.Error);
+        Assert.Equal(most, ShardManifest.Parse((ManifestBytes.Empty with { ChunkBytes = most }).ToUtf8()).ChunkBytes);
+        Assert.Equal(
+            most + 1,
+            ShardManifest.Parse((ManifestBytes.Empty with { ChunkBytes = most + 1 }).ToUtf8(), new() { MaxChunkBytes = most + 1 }).ChunkBytes);
+    }
 }

@@ -25,6 +25,10 @@ public sealed class GoldenTests
     public void ABadFileIsRefused(string name) => CheckpointBytes.Refuse(CorpusFile.Get(name).ReadAllBytes());
 
     [Fact]
-    public void PublishedFilesAreListedExactly() =>
-        Assert.All(CorpusFile.RealFiles.Where(file => file.Format == "safetensors"), GoldenFile.AssertListed);
+    public void PublishedFilesAreListedExactly()
+    {
+        var files = CorpusFile.RealFiles.Where(file => file.Format == "safetensors").ToList();
+        Assert.SkipWhen(files.Count == 0, "There are no published files beside this clone.");
+        Assert.All(files, GoldenFile.AssertListed);
+    }
 }

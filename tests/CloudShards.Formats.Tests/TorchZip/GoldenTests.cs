@@ -72,6 +72,10 @@ public sealed class GoldenTests
         Assert.Equal(error, CheckpointBytes.Refuse(CorpusFile.Get(name).ReadAllBytes()).Error);
 
     [Fact]
-    public void PublishedFilesAreListedExactly() =>
-        Assert.All(CorpusFile.RealFiles.Where(file => file.Format == "torch-zip"), GoldenFile.AssertListed);
+    public void PublishedFilesAreListedExactly()
+    {
+        var files = CorpusFile.RealFiles.Where(file => file.Format == "torch-zip").ToList();
+        Assert.SkipWhen(files.Count == 0, "There are no published files beside this clone.");
+        Assert.All(files, GoldenFile.AssertListed);
+    }
 }

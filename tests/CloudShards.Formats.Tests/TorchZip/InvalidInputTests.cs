@@ -120,7 +120,7 @@ public sealed class InvalidInputTests
         var file = ZipBytes.Checkpoint(
             Pickle(Dict(("abc", Tensor(Storage("0", 4), [2, 2])), ("d", Tensor(Storage("0", 4), [4])), ("v", Integer(1)), ("list", List(Text("0123456789"), None)))),
             ("0", new byte[16]));
-        var exact = new CheckpointLimits { MaxTensors = 2, MaxRank = 2, MaxNameLength = 4, MaxValues = 3, MaxDepth = 1, MaxTotalNameLength = 30, MaxPickleObjects = 200, MaxPickleBytes = 4096, MaxDirectoryBytes = 4096 };
+        var exact = new CheckpointLimits { MaxTensors = 2, MaxRank = 2, MaxNameLength = 4, MaxValues = 3, MaxDepth = 1, MaxTotalNameLength = 30, MaxPickleMemory = 8000, MaxPickleBytes = 4096, MaxDirectoryBytes = 4096 };
 
         Assert.Equal(2, CheckpointBytes.Describe(file, exact).Tensors.Length);
         AssertLimit(exact with { MaxTensors = 1 }, nameof(CheckpointLimits.MaxTensors));
@@ -129,7 +129,7 @@ public sealed class InvalidInputTests
         AssertLimit(exact with { MaxValues = 2 }, nameof(CheckpointLimits.MaxValues));
         AssertLimit(exact with { MaxValueBytes = 20 }, nameof(CheckpointLimits.MaxValueBytes));
         AssertLimit(exact with { MaxTotalNameLength = 15 }, nameof(CheckpointLimits.MaxTotalNameLength));
-        AssertLimit(exact with { MaxPickleObjects = 50 }, nameof(CheckpointLimits.MaxPickleObjects));
+        AssertLimit(exact with { MaxPickleMemory = 2000 }, nameof(CheckpointLimits.MaxPickleMemory));
         AssertLimit(exact with { MaxDepth = 0 }, nameof(CheckpointLimits.MaxDepth));
         AssertLimit(exact with { MaxPickleBytes = 64 }, nameof(CheckpointLimits.MaxPickleBytes));
         AssertLimit(exact with { MaxDirectoryBytes = 64 }, nameof(CheckpointLimits.MaxDirectoryBytes));

@@ -25,7 +25,13 @@ public sealed class InvalidPickleTests
         ["PERSID"] = ("Pstorage\n."u8.ToArray(), 2, CheckpointError.Forbidden),
         ["NEXT_BUFFER"] = ([0x97, (byte)'.'], 2, CheckpointError.Forbidden),
         ["READONLY_BUFFER"] = ([0x98, (byte)'.'], 2, CheckpointError.Forbidden),
-        ["STRING"] = ("S'a'\n."u8.ToArray(), 2, CheckpointError.Forbidden),
+        ["STRING"] = ("S'a'\n."u8.ToArray(), 2, CheckpointError.Unsupported),
+        ["UNICODE"] = ("Va\n."u8.ToArray(), 2, CheckpointError.Unsupported),
+        ["FLOAT"] = ("F1.5\n."u8.ToArray(), 2, CheckpointError.Unsupported),
+        ["PUT"] = ("Np0\n."u8.ToArray(), 3, CheckpointError.Unsupported),
+        ["GET"] = ("g0\n."u8.ToArray(), 2, CheckpointError.Unsupported),
+        ["slots of the memo far apart"] = (
+            [(byte)'N', .. Enumerable.Range(1, 2_000).SelectMany(i => Put((uint)i * 1_000_000)), (byte)'.'], 3 + (1024 * 5), CheckpointError.Malformed),
         ["POP of nothing"] = ("0."u8.ToArray(), 2, CheckpointError.Malformed),
         ["POP_MARK without one"] = ("N1."u8.ToArray(), 3, CheckpointError.Malformed),
         ["DUP of nothing"] = ("2."u8.ToArray(), 2, CheckpointError.Malformed),
@@ -116,6 +122,23 @@ public sealed class InvalidPickleTests
         ["metadata that is no dict"] = (WithMetadata(Text("conj")), CheckpointError.Malformed),
         ["metadata that is unknown"] = (WithMetadata(Dict(("imag", True))), CheckpointError.Malformed),
         ["metadata that is no truth value"] = (WithMetadata(Dict(("conj", Integer(1)))), CheckpointError.Malformed),
+        ["a quantised axis below zero"] = (Channels(2, 2, -1), CheckpointError.BadTensor),
+        ["a quantised axis beyond the dimensions"] = (Channels(2, 2, 2), CheckpointError.BadTensor),
+        ["more scales than channels"] = (Channels(3, 2, 0), CheckpointError.BadTensor),
+        ["fewer zero points than channels"] = (Channels(2, 1, 1), CheckpointError.BadTensor),
+        ["coordinates for other values"] = (Sparse("sparse_coo", [4], Indices(1, 2), Tensor(W, [1])), CheckpointError.BadTensor),
+        ["coordinates of more dimensions"] = (Sparse("sparse_coo", [4], Indices(2, 1), Tensor(W, [1])), CheckpointError.BadTensor),
+        ["coordinates that are floats"] = (Sparse("sparse_coo", [4], Tensor(W, [1, 1]), Tensor(W, [1])), CheckpointError.BadTensor),
+        ["coordinates in one dimension"] = (Sparse("sparse_coo", [4], Indices(1), Tensor(W, [1])), CheckpointError.BadTensor),
+        ["dense dimensions of another size"] = (Sparse("sparse_coo", [4, 3], Indices(1, 1), Tensor(W, [1, 2])), CheckpointError.BadTensor),
+        ["rows of another number"] = (Sparse("sparse_csr", [2, 2], Indices(2), Indices(1), Tensor(W, [1])), CheckpointError.BadTensor),
+        ["columns for other values"] = (Sparse("sparse_csr", [1, 2], Indices(2), Indices(2), Tensor(W, [1])), CheckpointError.BadTensor),
+        ["compressed columns of another number"] = (Sparse("sparse_csc", [2, 1], Indices(1), Indices(1), Tensor(W, [1])), CheckpointError.BadTensor),
+        ["blocks that do not fill the shape"] = (Sparse("sparse_bsr", [3, 2], Indices(2), Indices(1), Tensor(W, [1, 2, 2])), CheckpointError.BadTensor),
+        ["blocks of nothing"] = (Sparse("sparse_bsr", [2, 2], Indices(2), Indices(1), Tensor(W, [1, 0, 2])), CheckpointError.BadTensor),
+        ["a matrix of one dimension"] = (Sparse("sparse_csr", [2], Indices(2), Indices(1), Tensor(W, [1])), CheckpointError.BadTensor),
+        ["pairs of 4-bit elements beyond 63 bits"] = (
+            TensorV3(Storage("0", 16, "UntypedStorage", "torch.storage"), "float4_e2m1fn_x2", [0, 1L << 62], [1, 1]), CheckpointError.Unsupported),
         ["quantised"] = (Call("torch._utils", "_rebuild_qtensor", W), CheckpointError.Malformed),
         ["sparse"] = (Call("torch._utils", "_rebuild_sparse_tensor", W), CheckpointError.Malformed),
         ["without bytes"] = (Call("torch._utils", "_rebuild_meta_tensor_no_storage"), CheckpointError.Unsupported),
@@ -180,6 +203,19 @@ public sealed class InvalidPickleTests
 
     private static byte[] Rebuild(byte[] storage, byte[] offset, byte[] size, byte[] stride) =>
         Call("torch._utils", "_rebuild_tensor_v2", storage, offset, size, stride, False, OrderedDict);
+
+    // Per-channel over [2, 2] bytes.
+    private static byte[] Channels(int scales, int zeroPoints, int axis) => Call(
+        "torch._utils", "_rebuild_qtensor", Storage("0", 16, "QInt8Storage"), Integer(0), Numbers(2, 2), Numbers(2, 1),
+        Tuple(
+            Global("torch", "per_channel_affine"), Tensor(Storage("1", 3, "DoubleStorage"), [scales]), Tensor(Storage("2", 2, "LongStorage"), [zeroPoints]),
+            Integer(axis)),
+        False, OrderedDict);
+
+    private static byte[] Indices(params long[] shape) => Tensor(Storage("0", 2, "LongStorage"), shape);
+
+    private static byte[] Sparse(string layout, long[] shape, params byte[][] parts) => Call(
+        "torch._utils", "_rebuild_sparse_tensor", Text(layout), Tuple([.. parts, Call("torch", "Size", Numbers(shape))]));
 
     private static byte[] WithMetadata(byte[] metadata) =>
         Call("torch._utils", "_rebuild_tensor_v2", W, Integer(0), Numbers(4), Numbers(1), False, OrderedDict, metadata);

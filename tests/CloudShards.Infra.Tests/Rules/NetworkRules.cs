@@ -44,6 +44,23 @@ internal static class NetworkRules
         ];
     }
 
+    /// <summary>What the app asks for goes out to addresses that nobody lists: its group closes nothing that is open by default.</summary>
+    public static IEnumerable<string> EverySubnetHasItsSecurityGroup(Prediction deployment)
+    {
+        var groups = deployment.OfType("Microsoft.Network/networkSecurityGroups").ToDictionary(one => one.Id);
+        return
+        [
+            .. from network in deployment.OfType("Microsoft.Network/virtualNetworks")
+               from subnet in network.At("properties.subnets").EnumerateArray()
+               where !subnet.GetProperty("properties").TryGetProperty("networkSecurityGroup", out var one) || !groups.ContainsKey(one.GetProperty("id").GetString()!)
+               select $"subnet {subnet.GetProperty("name")} has no security group",
+            .. from one in groups.Values
+               where one.Name.StartsWith("nsg-app-", StringComparison.Ordinal)
+               from rule in one.At("properties.securityRules").EnumerateArray()
+               select $"{one.Name} has a rule: {rule}",
+        ];
+    }
+
     private static bool IsPrivate(Prediction deployment) => deployment.OfType("Microsoft.Network/virtualNetworks").Any();
 
     private static (string, string) EndOf(PredictedResource endpoint)

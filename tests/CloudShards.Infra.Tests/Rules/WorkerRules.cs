@@ -56,6 +56,13 @@ internal static partial class WorkerRules
         ];
     }
 
+    /// <summary>The alert of failed jobs reads the log, of which the host would keep what belongs to five traces a second.</summary>
+    public static IEnumerable<string> NothingIsSampled(Prediction deployment)
+    {
+        var sampling = (deployment.Settings.GetValueOrDefault("OTEL_TRACES_SAMPLER"), deployment.Settings.GetValueOrDefault("OTEL_TRACES_SAMPLER_ARG"));
+        return Rule.Unless(sampling == ("microsoft.fixed_percentage", "1.0"), $"telemetry is sampled by {sampling}");
+    }
+
     public static IEnumerable<string> TheHostFindsItsSettings(Prediction deployment) =>
     [
         .. deployment.Settings.Keys.Where(name => Forbidden.Any(start => name.StartsWith(start, StringComparison.Ordinal))).Select(name => $"{name} is refused by Flex Consumption"),

@@ -18,6 +18,9 @@ public sealed class JobStoreTests : IDisposable
         UpdatedAt = Noon,
     };
 
+    private static readonly string File = JobStore.IdOf(Begun.Path, Begun.ETag);
+    private static readonly JobStatus Member = Begun with { Job = File };
+
     private readonly TemporaryFolder _folder = new();
     private readonly FakeTimeProvider _clock = new(Noon);
     private readonly StoreWatch _work;
@@ -168,10 +171,10 @@ public sealed class JobStoreTests : IDisposable
         _work.Writing = async _ =>
         {
             _clock.Advance(TimeSpan.FromSeconds(1));
-            await other.UpdateAsync("job", present => present ?? Begun, Token);
+            await other.UpdateAsync("job", present => (present ?? Begun) with { Name = "by another" }, Token);
         };
 
-        var exception = await Assert.ThrowsAsync<InvalidOperationException>(() => _jobs.UpdateAsync("job", present => present ?? Begun, Token));
+        var exception = await Assert.ThrowsAsync<InvalidOperationException>(() => _jobs.UpdateAsync("job", present => (present ?? Begun) with { Name = "by this one" }, Token));
 
         Assert.Contains("The status of the job `job` was changed by others 100 times", exception.Message, StringComparison.Ordinal);
     }
@@ -189,17 +192,59 @@ public sealed class JobStoreTests : IDisposable
     [InlineData(JobState.Committed, 1, true)]
     [InlineData(JobState.Committed, 0, true)]
     [InlineData(JobState.Failed, 1, true)]
+    [InlineData(JobState.Sharding, 1, true)]
+    [InlineData(JobState.Sharding, 0, false)]
     [InlineData(JobState.Committed, -1, false)]
     [InlineData(JobState.Failed, -1, false)]
+    [InlineData(JobState.Sharding, -1, false)]
     [InlineData(JobState.Superseded, 1, false)]
     public async Task ASetSpeaksForItsFilesUnlessItWasOvertaken(JobState state, int minutesLater, bool speaks)
     {
-        var before = await _jobs.UpdateAsync("job", _ => Begun with { State = JobState.Committed, Reference = "model@before" }, Token);
+        var before = await _jobs.UpdateAsync(File, _ => Member with { State = JobState.Committed, Reference = "model@before" }, Token);
         var set = Begun with { Job = "set", State = state, Path = "index", Reference = "model@set", StartedAt = Noon.AddMinutes(minutesLater) };
 
-        await _jobs.MirrorAsync(set, "job", before.Path, before.ETag, Token);
+        await _jobs.MirrorAsync(set, before.Path, before.ETag, Token);
 
-        Assert.Equal(speaks ? set with { Job = "job", Path = before.Path, Set = set.Job } : before, await _jobs.TryReadAsync("job", Token));
+        Assert.Equal(speaks ? set with { Job = File, Path = before.Path, Set = set.Job } : before, await _jobs.TryReadAsync(File, Token));
+    }
+
+    /// <summary>A worker that read how far a set is tells its files so when the set is over by then.</summary>
+    [Theory]
+    [InlineData(JobState.Committed)]
+    [InlineData(JobState.Superseded)]
+    [InlineData(JobState.Failed)]
+    public async Task WhatASetSaidBeforeItWasOverDoesNotReplaceItsEnd(JobState end)
+    {
+        var set = Begun with { Job = "set", Path = "index" };
+        await _jobs.MirrorAsync(set with { State = end }, Member.Path, Member.ETag, Token);
+        var ended = await _jobs.TryReadAsync(File, Token);
+
+        await _jobs.MirrorAsync(set, Member.Path, Member.ETag, Token);
+
+        Assert.Equal(end, ended!.State);
+        Assert.Equal(ended, await _jobs.TryReadAsync(File, Token));
+    }
+
+    [Theory]
+    [InlineData(JobState.Sharding)]
+    [InlineData(JobState.Superseded)]
+    public async Task AnEarlierSetIsSilentOfAFileThatIsOneOfALater(JobState state)
+    {
+        await _jobs.MirrorAsync(Begun with { Job = "later", StartedAt = Noon.AddMinutes(1) }, Member.Path, Member.ETag, Token);
+
+        await _jobs.MirrorAsync(Begun with { Job = "earlier", State = state }, Member.Path, Member.ETag, Token);
+
+        Assert.Equal("later", (await _jobs.TryReadAsync(File, Token))!.Set);
+    }
+
+    [Fact]
+    public async Task AFileThatWasGivenUpHearsOfItsSetsSuccess()
+    {
+        await _jobs.UpdateAsync(File, _ => Member with { State = JobState.Failed, Set = "set", StartedAt = Noon.AddMinutes(1) }, Token);
+
+        await _jobs.MirrorAsync(Begun with { Job = "set", State = JobState.Committed }, Member.Path, Member.ETag, Token);
+
+        Assert.Equal(JobState.Committed, (await _jobs.TryReadAsync(File, Token))!.State);
     }
 
     [Theory]
@@ -207,10 +252,32 @@ public sealed class JobStoreTests : IDisposable
     [InlineData(JobState.Waiting)]
     public async Task AFileThatIsNotDoneHearsOfASetThatWasOvertaken(JobState present)
     {
-        await _jobs.UpdateAsync("job", _ => Begun with { State = present, StartedAt = Noon.AddMinutes(1) }, Token);
+        await _jobs.UpdateAsync(File, _ => Member with { State = present, StartedAt = Noon.AddMinutes(1) }, Token);
 
-        await _jobs.MirrorAsync(Begun with { State = JobState.Superseded }, "job", Begun.Path, Begun.ETag, Token);
+        await _jobs.MirrorAsync(Begun with { State = JobState.Superseded }, Member.Path, Member.ETag, Token);
 
-        Assert.Equal(JobState.Superseded, (await _jobs.TryReadAsync("job", Token))!.State);
+        Assert.Equal(JobState.Superseded, (await _jobs.TryReadAsync(File, Token))!.State);
+    }
+
+    [Fact]
+    public async Task WhatDoesNotChangeIsNotWritten()
+    {
+        var begun = await _jobs.UpdateAsync("job", _ => Begun, Token);
+        _clock.Advance(TimeSpan.FromMinutes(1));
+
+        Assert.Equal(begun, await _jobs.UpdateAsync("job", present => present!, Token));
+
+        Assert.Equal(begun, await _jobs.TryReadAsync("job", Token));
+        Assert.Single(_work.Writes);
+    }
+
+    [Fact]
+    public async Task AnEndEndsTheClaim()
+    {
+        await _jobs.UpdateAsync("job", _ => Begun with { ClaimedUntil = Noon.AddMinutes(1), SettlesAt = Noon.AddMinutes(1) }, Token);
+
+        var end = await _jobs.UpdateAsync("job", present => present! with { State = JobState.Committed }, Token);
+
+        Assert.Equal((null, null), (end.ClaimedUntil, end.SettlesAt));
     }
 }

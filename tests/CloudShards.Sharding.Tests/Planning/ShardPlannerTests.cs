@@ -85,7 +85,7 @@ public sealed class ShardPlannerTests
     [MemberData(nameof(Batches))]
     public void BatchesAreBoundedByBytesAndByShards(long[] sizes, long maxBytes, int maxShards, int[] shards)
     {
-        var plan = Descriptions.Plan(BackToBack(sizes), new() { MaxBatchBytes = maxBytes, MaxBatchShards = maxShards });
+        var plan = Descriptions.Plan(BackToBack(sizes), new() { MaxBatchBytes = maxBytes, MaxBatchShards = maxShards, MaxPackedBytes = 0 });
 
         Assert.Equal(shards, plan.Batches.Select(batch => batch.Shards.Length));
     }
@@ -94,7 +94,7 @@ public sealed class ShardPlannerTests
     public void BatchesCoverTheShardsInOrderAndNoneCouldTakeMore() =>
         Gen.Select(Gen.Long[0, 40].Array[0, 60], Gen.Long[1, 100], Gen.Int[1, 12]).Sample((sizes, maxBytes, maxShards) =>
         {
-            var plan = Descriptions.Plan(BackToBack(sizes), new() { MaxBatchBytes = maxBytes, MaxBatchShards = maxShards });
+            var plan = Descriptions.Plan(BackToBack(sizes), new() { MaxBatchBytes = maxBytes, MaxBatchShards = maxShards, MaxPackedBytes = 0 });
 
             var next = 0;
             foreach (var batch in plan.Batches)
@@ -124,7 +124,7 @@ public sealed class ShardPlannerTests
             Values = values,
         };
 
-        var (file, bounds) = (new PlannedFile("team/model.pt", "0x1", 4096), new BatchBounds(1 << 20, 10, 1024));
+        var (file, bounds) = (new PlannedFile("team/model.pt", "0x1", 4096), new BatchBounds(1 << 20, 10, 1024, 0));
         var plan = ShardPlanner.Plan("job", "team/model", [file], description, bounds);
 
         Assert.Equal(("job", "team/model", "torch-zip", bounds), (plan.Plan.Job, plan.Plan.Name, plan.Plan.Format, plan.Plan.Bounds));

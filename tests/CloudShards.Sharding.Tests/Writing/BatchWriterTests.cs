@@ -6,6 +6,7 @@ namespace CloudShards.Sharding.Tests.Writing;
 public sealed class BatchWriterTests : IDisposable
 {
     private static readonly DateTimeOffset Noon = new(2026, 11, 23, 12, 0, 0, TimeSpan.Zero);
+    private static readonly ShardingOptions NoPacks = new() { MaxPackedBytes = 0 };
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
 
     private readonly TemporaryFolder _folder = new();
@@ -23,7 +24,7 @@ public sealed class BatchWriterTests : IDisposable
         var source = Source(1 << 20);
         var tensors = Tensors((0, 10), (10, 100), (50_000, 4), (60_000, 0), (900_000, 100), (900_100, 100));
 
-        var manifest = await ShardingRun.RunAsync(source, Descriptions.Of(tensors), _store, Token);
+        var manifest = await ShardingRun.RunAsync(source, Descriptions.Of(tensors), _store, Token, NoPacks);
 
         Assert.Equal([new ByteRange(0, 60_000), new ByteRange(900_000, 200)], source.Reads.OrderBy(range => range.Offset));
         ShardingRun.AssertStored(manifest, _folder.Path);
@@ -57,7 +58,7 @@ public sealed class BatchWriterTests : IDisposable
     public async Task AReceiptSaysWhatTheBatchItselfWrote()
     {
         var source = Source(1 << 20);
-        var plan = Descriptions.Plan(Tensors((0, 100), (100, 100), (200, 100)), new() { MaxBatchShards = 2 });
+        var plan = Descriptions.Plan(Tensors((0, 100), (100, 100), (200, 100)), new() { MaxBatchShards = 2, MaxPackedBytes = 0 });
         var batches = new BatchWriter([source], ShardingRun.Writer(_store), null, new(1, TimeProvider.System), 1);
 
         var first = await batches.WriteAsync(plan.Batches[1], null, Token);
@@ -98,6 +99,7 @@ public sealed class BatchWriterTests : IDisposable
 
     [Theory]
     [InlineData(100)]
+    [InlineData(70_000)]
     [InlineData(5 << 20)]
     [InlineData(40 << 20)]
     public async Task AnOverwrittenSourceEndsTheBatch(int bytes)
@@ -124,9 +126,12 @@ public sealed class BatchWriterTests : IDisposable
         Assert.False(Directory.Exists(Path.Combine(_folder.Path, "tensors", "sha256")) && Directory.GetFiles(_folder.Path, "*", SearchOption.AllDirectories).Any(file => !file.EndsWith(".lock", StringComparison.Ordinal)));
     }
 
-    [Fact]
-    public async Task SmallShardsAreWrittenSeveralAtOnce()
+    [Theory]
+    [InlineData(0)]
+    [InlineData(100)]
+    public async Task SmallShardsAreWrittenSeveralAtOnce(int packedBytes)
     {
+        var options = new ShardingOptions { MaxPackedBytes = packedBytes };
         var writing = 0;
         var both = new TaskCompletionSource();
         _store.Writing = async _ =>
@@ -139,7 +144,7 @@ public sealed class BatchWriterTests : IDisposable
             await both.Task.WaitAsync(Patience, Token);
         };
 
-        await ShardingRun.RunAsync(Source(1 << 20), Descriptions.Of(Tensors((0, 100), (100, 100))), _store, Token);
+        await ShardingRun.RunAsync(Source(1 << 20), Descriptions.Of(Tensors((0, 100), (100, 100))), _store, Token, options);
     }
 
     [Fact]

@@ -31,6 +31,21 @@ public sealed class RequestPaceTests
         Assert.InRange(most, 1, 3);
     }
 
+    [Fact]
+    public async Task ATimeOfTheServicesThatIsOverIsAComplaintAndItsOtherFailuresAreNot()
+    {
+        var pace = new RequestPace(4, _clock);
+        var calls = 0;
+        var work = pace.RunAsync(_ => Task.FromResult(++calls == 1 ? throw Failure("OperationTimedOut") : calls), Token);
+        Assert.Equal(2, pace.Allowed);
+        _clock.Advance(TimeSpan.FromSeconds(1));
+        Assert.Equal(2, await work);
+
+        await Assert.ThrowsAsync<RequestFailedException>(() => pace.RunAsync(_ => throw Failure("InternalError"), Token));
+
+        static RequestFailedException Failure(string code) => new(500, "no", code, null);
+    }
+
     [Theory]
     [InlineData(503)]
     [InlineData(429)]

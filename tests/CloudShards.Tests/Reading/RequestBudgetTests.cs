@@ -1,3 +1,5 @@
+using Microsoft.Extensions.Time.Testing;
+
 namespace CloudShards.Tests;
 
 public sealed class RequestBudgetTests
@@ -60,6 +62,63 @@ public sealed class RequestBudgetTests
         var all = await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => budget.EnterAsync(1, Token).AsTask()));
         Assert.False(budget.EnterAsync(1, Token).AsTask().IsCompleted);
         Assert.Equal(8, all.Length);
+    }
+
+    [Fact]
+    public async Task ARequestThatPausesLetsAnotherRunAndComesBeforeTheNext()
+    {
+        var (budget, time) = (new RequestBudget(1, 100), new FakeTimeProvider());
+        using var first = await budget.EnterAsync(60, Token);
+        var second = budget.EnterAsync(40, Token);
+        var third = budget.EnterAsync(1, Token);
+        Assert.False(second.IsCompleted);
+
+        var pause = budget.PauseAsync(TimeSpan.FromSeconds(1), time, Token).AsTask();
+        var running = await second;
+        time.Advance(TimeSpan.FromSeconds(1));
+        Assert.False(pause.IsCompleted || third.IsCompleted);
+        running.Dispose();
+        await pause;
+
+        Assert.False(third.IsCompleted);
+        first.Dispose();
+        (await third).Dispose();
+    }
+
+    [Fact]
+    public async Task APausedRequestKeepsItsBytes()
+    {
+        var (budget, time) = (new RequestBudget(2, 100), new FakeTimeProvider());
+        var large = await budget.EnterAsync(1_000, Token);
+        var pause = budget.PauseAsync(TimeSpan.FromSeconds(1), time, Token).AsTask();
+        var other = budget.EnterAsync(1, Token);
+        Assert.False(other.IsCompleted);
+
+        time.Advance(TimeSpan.FromSeconds(1));
+        await pause;
+        large.Dispose();
+        (await other).Dispose();
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task APauseThatIsCancelledLeavesTheBudgetAsItWas(bool isBlocking)
+    {
+        var budget = new RequestBudget(1, 100);
+        var paused = await budget.EnterAsync(10, Token);
+        using var stop = new CancellationTokenSource();
+        var pause = isBlocking
+            ? Task.Run(() => budget.Pause(TimeSpan.FromDays(1), TimeProvider.System, stop.Token), Token)
+            : budget.PauseAsync(TimeSpan.FromDays(1), TimeProvider.System, stop.Token).AsTask();
+
+        await stop.CancelAsync();
+
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => pause);
+        var next = budget.EnterAsync(10, Token);
+        Assert.False(next.IsCompleted);
+        paused.Dispose();
+        (await next).Dispose();
     }
 
     [Fact]

@@ -48,7 +48,7 @@ public sealed class SliceReadTests : IAsyncLifetime
             Token);
 
         Assert.Equal(_stored.Contents["embed.weight"].Chunk(20).Skip(10).Take(80).SelectMany(row => row[8..14]), read);
-        Assert.Equal((480, 480, 7), (reports[^1].BytesRead, reports[^1].BytesTotal, reports[^1].RunsRead));
+        Assert.Equal((480, 480, 7), (reports[^1].BytesRead, reports[^1].BytesTotal, reports[^1].TensorsRead));
     }
 
     [Fact]

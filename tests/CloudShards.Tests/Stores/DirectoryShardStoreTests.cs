@@ -43,6 +43,24 @@ public sealed class DirectoryShardStoreTests : StoreContractTests, IDisposable
     }
 
     [Fact]
+    public async Task WhatKilledWritersLeftIsDeletedWhenItIsADayOld()
+    {
+        var folder = Directory.CreateDirectory(Path.Combine(_folder.Path, "a")).FullName;
+        var (old, recent, other) = (Path.Combine(folder, ".0.tmp"), Path.Combine(folder, ".1.tmp"), Path.Combine(folder, "0.tmp"));
+        foreach (var file in (string[])[old, recent, other])
+        {
+            File.WriteAllBytes(file, [1]);
+        }
+
+        File.SetLastWriteTimeUtc(old, DateTime.UtcNow.AddHours(-25));
+        File.SetLastWriteTimeUtc(other, DateTime.UtcNow.AddHours(-25));
+
+        await Open().TryCreateAsync("a/b", Bytes(1), Token);
+
+        Assert.Equal((false, true, true), (File.Exists(old), File.Exists(recent), File.Exists(other)));
+    }
+
+    [Fact]
     public async Task AMissingFolderIsAnEmptyStore()
     {
         var store = new DirectoryShardStore(Path.Combine(_folder.Path, "missing"));

@@ -177,6 +177,20 @@ public abstract class StoreContractTests
         await Assert.ThrowsAsync<InvalidDataException>(async () => await store.TryReadDocumentAsync("tags/a", 99_999, Token));
     }
 
+    [Theory]
+    [InlineData("checkpoints/net/manifests/sha256/a.json", true)]
+    [InlineData("checkpoints/net/tags/latest.json", false)]
+    [InlineData("jobs/a/status.json", false)]
+    public async Task OnlyOfAManifestIsItSaidThatItsLimitCanBeRaised(string name, bool expected)
+    {
+        var store = Open();
+        await store.TryCreateAsync(name, Bytes(10), Token);
+
+        var refused = await Assert.ThrowsAsync<InvalidDataException>(async () => await store.TryReadDocumentAsync(name, 9, Token));
+
+        Assert.Equal(expected, refused.Message.Contains("MaxManifestBytes", StringComparison.Ordinal));
+    }
+
     [Fact]
     public async Task AListHasTheBlobsOfItsPrefixAlone()
     {

@@ -104,6 +104,68 @@ public sealed class UntrustedServerTests
         await Assert.ThrowsAsync<InvalidDataException>(async () => await store.ReadAsync("a", 20, new byte[50], Token));
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task AResumedAnswerForAnotherRangeIsRefused(bool isBlocking)
+    {
+        var server = new ScriptedServer(request => ScriptedServer.RangeOf(request).From == 20
+            ? ScriptedServer.Answer(HttpStatusCode.PartialContent, new BreakingStream(Blob[20..27]), "bytes 20-69/100")
+            : ScriptedServer.Answer(HttpStatusCode.PartialContent, Blob[28..71], "bytes 28-70/100"));
+        var store = new BlobShardStore(server.Container(retries: 3));
+
+        await Assert.ThrowsAsync<InvalidDataException>(() => ReadAsync(store, 20, new byte[50], isBlocking));
+        Assert.Equal(["GET a bytes=20-69", "GET a bytes=27-69"], server.Requests);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task AnswersThatBreakOffAgainAndAgainAreOneClearError(bool isBlocking)
+    {
+        var server = new ScriptedServer(request =>
+        {
+            var (from, to) = ScriptedServer.RangeOf(request);
+            return ScriptedServer.Answer(HttpStatusCode.PartialContent, new BreakingStream(Blob[(int)from..((int)from + 2)]), $"bytes {from}-{to}/100");
+        });
+        var store = new BlobShardStore(server.Container(retries: 3));
+
+        var broken = await Assert.ThrowsAsync<IOException>(() => ReadAsync(store, 20, new byte[50], isBlocking));
+
+        Assert.Contains("`a` broke off 7 times, last one for the bytes 32..70", broken.Message, StringComparison.Ordinal);
+        Assert.Equal(Enumerable.Range(0, 7).Select(i => $"GET a bytes={20 + (2 * i)}-69"), server.Requests);
+    }
+
+    [Fact]
+    public async Task AServerThatDoesNotAnswerIsOneClearError()
+    {
+        var store = new BlobShardStore(new ScriptedServer(_ => throw new HttpRequestException("No route to host.")).Container(retries: 2));
+
+        var silent = await Assert.ThrowsAsync<IOException>(async () => await store.ReadAsync("a", 20, new byte[50], Token));
+
+        Assert.Contains("the bytes 20..70 of `a`", silent.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task APieceIsToldOfWhenItIsThere()
+    {
+        var blob = new byte[300_000];
+        new Random(1).NextBytes(blob);
+        var store = new BlobShardStore(new ScriptedServer(request =>
+        {
+            var (from, to) = ScriptedServer.RangeOf(request);
+            var rest = blob[(int)from..((int)to + 1)];
+            return ScriptedServer.Answer(HttpStatusCode.PartialContent, from == 0 ? new BreakingStream(rest[..200_000]) : new MemoryStream(rest), $"bytes {from}-{to}/300000");
+        }).Container());
+        var (read, told) = (new byte[blob.Length], new List<int>());
+
+        await store.ReadAsync("a", 0, read, arrived => told.Add(blob.AsSpan(0, arrived).SequenceEqual(read.AsSpan(0, arrived)) ? arrived : -1), Token);
+
+        Assert.Equal(told.Order(), told);
+        Assert.Equal(blob.Length, told[^1]);
+        Assert.True(told is [> 0, _, ..] && told.Contains(200_000));
+    }
+
     [Fact]
     public async Task AnEmptyRangeAsksNothing()
     {
@@ -207,10 +269,14 @@ public sealed class UntrustedServerTests
         });
         var blob = server.Container().GetBlobBaseClient("a");
 
-        await BlobRange.ReadAsync(blob, 0, new byte[10], new ETag(version), Token);
+        await BlobRange.ReadAsync(blob, 0, new byte[10], new ETag(version), null, Token);
         Assert.Equal("\"0x1\"", asked);
-        await Assert.ThrowsAsync<InvalidDataException>(async () => await BlobRange.ReadAsync(blob, 0, new byte[10], new ETag("\"0x2\""), Token));
+        await Assert.ThrowsAsync<InvalidDataException>(async () => await BlobRange.ReadAsync(blob, 0, new byte[10], new ETag("\"0x2\""), null, Token));
     }
+
+    private static Task ReadAsync(BlobShardStore store, long offset, byte[] destination, bool isBlocking) => isBlocking
+        ? Task.Run(() => store.Read("a", offset, destination, Token), Token)
+        : store.ReadAsync("a", offset, destination, Token).AsTask();
 
     /// <summary>Some bytes, then a broken connection.</summary>
     private sealed class BreakingStream(byte[] bytes) : MemoryStream(bytes)

@@ -41,7 +41,9 @@ public sealed class CheckpointTagsTests : IDisposable
         { Uploaded(One, 2), Uploaded(One, 2), TagRule.ForwardOnly, "Done" },
         { Uploaded(One, 1), Uploaded(One, 2), TagRule.ForwardOnly, "Write" },
         { Uploaded(One, 2), Uploaded(One, 1), TagRule.ForwardOnly, "Keep" },
-        { ByHand(One, 1), ByHand(One, 2), TagRule.Always, "Done" },
+        { ByHand(One, 1), ByHand(One, 2), TagRule.Always, "Write" },
+        { ByHand(One, 2), ByHand(One, 2), TagRule.Always, "Done" },
+        { ByHand(One, 3), ByHand(One, 2), TagRule.Always, "Done" },
         { Uploaded(One, 1), ByHand(One, 2), TagRule.Always, "Write" },
     };
 
@@ -63,6 +65,31 @@ public sealed class CheckpointTagsTests : IDisposable
         Assert.False(await _tags.MoveAsync(Latest, Two, Upload(11), Token));
         Assert.True(await _tags.MoveAsync(Latest, Two, Upload(13), Token));
         Assert.Equal(Two, (await _tags.TryReadAsync(Latest, Token))?.Digest);
+    }
+
+    [Fact]
+    public async Task ATagThatIsPinnedWhereItIsIsNotDisplacedByAnUploadOfBefore()
+    {
+        await StoreManifestsAsync();
+        await _tags.MoveAsync(Latest, One, null, Token);
+        _clock.Advance(TimeSpan.FromHours(4));
+
+        Assert.True(await _tags.MoveAsync(Latest, One, null, Token));
+
+        Assert.Equal(At(16), (await _tags.TryReadAsync(Latest, Token))?.MovedAt);
+        Assert.False(await _tags.MoveAsync(Latest, Two, Upload(14), Token));
+        Assert.Equal(One, (await _tags.TryReadAsync(Latest, Token))?.Digest);
+    }
+
+    [Fact]
+    public async Task AMoveByHandWhoseAnswerWasLostIsRecognised()
+    {
+        await StoreManifestsAsync();
+        var same = new CheckpointTags(new DirectoryShardStore(_folder.Path), _clock);
+        _store.Replacing = () => same.MoveAsync(Latest, One, null, Token);
+
+        Assert.True(await _tags.MoveAsync(Latest, One, null, Token));
+        Assert.Equal(1, _store.Count("replace"));
     }
 
     [Fact]

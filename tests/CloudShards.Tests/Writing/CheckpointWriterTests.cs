@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Text.Json;
 using CloudShards.Formats;
 using Microsoft.Extensions.Time.Testing;
@@ -102,6 +103,39 @@ public sealed class CheckpointWriterTests : IDisposable
     }
 
     [Fact]
+    public async Task NobodyWaitsForTheHashOfAnotherTensor()
+    {
+        var writer = Writer();
+        using var first = new SlowBytes(Twelve);
+
+        var writing = writer.WriteTensorAsync("first", TensorDType.U8, [12], first.Memory, Token);
+        await writer.WriteTensorAsync("second", TensorDType.U8, [12], Twelve, Token).WaitAsync(TimeSpan.FromSeconds(30), Token);
+        Assert.False(writing.IsCompleted);
+        first.Gate.Set();
+        await writing;
+
+        var reference = await writer.PublishAsync(cancellationToken: Token);
+        await using var checkpoint = await ShardedCheckpoint.OpenFromAsync(_store, reference.ToString(), cancellationToken: Token);
+        Assert.Equal(["first", "second"], checkpoint.Tensors.Select(tensor => tensor.Name));
+    }
+
+    [Fact]
+    public async Task CancellingEndsTheHashOfALongTensor()
+    {
+        using var source = CancellationTokenSource.CreateLinkedTokenSource(Token);
+        using var content = new SlowBytes(new byte[40 << 20]);
+
+        var writing = Writer().WriteTensorAsync("a", TensorDType.U8, [40 << 20], content.Memory, source.Token);
+        Assert.True(content.Asked.Wait(TimeSpan.FromSeconds(30), Token));
+        await source.CancelAsync();
+        content.Gate.Set();
+
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => writing);
+        Assert.Equal(1, content.Spans);
+        Assert.Empty(_store.Requests);
+    }
+
+    [Fact]
     public async Task ANameIsWrittenOnce()
     {
         var writer = Writer();
@@ -169,6 +203,12 @@ public sealed class CheckpointWriterTests : IDisposable
     public void ValuesMustBeAnObject() =>
         Assert.Throws<ArgumentException>(() => new CheckpointWriterOptions { Values = JsonElement.Parse("[1]") });
 
+    [Theory]
+    [InlineData(0)]
+    [InlineData((64 << 20) + 1)]
+    public void AChunkHasBytesAndNoMoreThanReadersTake(int bytes) =>
+        Assert.Throws<ArgumentOutOfRangeException>(() => new CheckpointWriterOptions { ChunkBytes = bytes });
+
     [Fact]
     public async Task ACancelledTokenEndsEveryCall()
     {
@@ -183,4 +223,37 @@ public sealed class CheckpointWriterTests : IDisposable
 
     private CheckpointWriter Writer(CheckpointWriterOptions? options = null) =>
         new(_store, "net", (options ?? new()) with { TimeProvider = _clock });
+
+    /// <summary>Memory that nobody can read before it is let.</summary>
+    private sealed class SlowBytes(byte[] content) : MemoryManager<byte>
+    {
+        public ManualResetEventSlim Asked { get; } = new();
+
+        public ManualResetEventSlim Gate { get; } = new();
+
+        /// <summary>How often its bytes were asked for.</summary>
+        public int Spans { get; private set; }
+
+        public override Memory<byte> Memory => CreateMemory(content.Length);
+
+        public override Span<byte> GetSpan()
+        {
+            Spans++;
+            Asked.Set();
+            Assert.True(Gate.Wait(TimeSpan.FromSeconds(30)));
+            return content;
+        }
+
+        public override MemoryHandle Pin(int elementIndex = 0) => throw new NotSupportedException();
+
+        public override void Unpin()
+        {
+        }
+
+        protected override void Dispose(bool disposing)
+        {
+            Asked.Dispose();
+            Gate.Dispose();
+        }
+    }
 }

@@ -1,0 +1,42 @@
+using CloudShards.LocalHost;
+using CloudShards.Sharding;
+
+namespace CloudShards.Benchmarks.Servers;
+
+/// <summary>Azurite: slow, but it speaks the whole protocol.</summary>
+internal sealed class EmulatorServer : IStorageServer
+{
+    private readonly AzuriteServer _azurite;
+    private readonly Traffic _traffic = new();
+
+    private EmulatorServer(AzuriteServer azurite) => (_azurite, Account) = (azurite, new(azurite.ConnectionString, null));
+
+    public string Description => "Azurite";
+
+    public Account Account { get; }
+
+    public static async Task<EmulatorServer> StartAsync(IProgress<string> progress, CancellationToken cancellationToken) =>
+        new(await AzuriteServer.StartAsync(new() { Progress = progress }, cancellationToken));
+
+    public async Task<Stream> OpenUploadAsync(string file, CancellationToken cancellationToken)
+    {
+        var uploads = Account.Container(StorageNames.Uploads, _traffic);
+        await uploads.CreateIfNotExistsAsync(cancellationToken: cancellationToken);
+        return await uploads.GetBlobClient(file).OpenWriteAsync(overwrite: true, cancellationToken: cancellationToken);
+    }
+
+    public async Task<IShardStore> OpenStoreAsync(string container, CancellationToken cancellationToken)
+    {
+        var client = Account.Container(container, _traffic);
+        await client.CreateIfNotExistsAsync(cancellationToken: cancellationToken);
+        return new BlobShardStore(client);
+    }
+
+    public Task WarmAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public async ValueTask DisposeAsync()
+    {
+        await _azurite.DisposeAsync();
+        _traffic.Dispose();
+    }
+}

@@ -1,0 +1,3 @@
+using CloudShards.Testing;
+
+[assembly: AssemblyFixture(typeof(AzuriteFixture))]
