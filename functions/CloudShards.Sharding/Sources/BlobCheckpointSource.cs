@@ -41,7 +41,7 @@ public sealed class BlobCheckpointSource : ICheckpointSource
     {
         try
         {
-            await BlobRange.ReadAsync(_blob, offset, destination, _etag, null, cancellationToken).ConfigureAwait(false);
+            await BlobRange.ReadAsync(_blob, offset, destination, _etag, cancellationToken).ConfigureAwait(false);
         }
         catch (RequestFailedException e) when (IsChange(e))
         {

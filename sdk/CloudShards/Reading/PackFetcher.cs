@@ -13,47 +13,97 @@ internal sealed class PackFetcher(ShardFetcher fetcher, ReadTelemetry telemetry)
         ManifestPack pack, ByteRange range, ImmutableArray<PackedRead> reads, CancellationToken cancellationToken)
     {
         var blob = StoreLayout.Pack(pack.Digest);
-        var buffer = ArrayPool<byte>.Shared.Rent((int)range.Length);
+        using var unpacking = new Unpacking(reads, (tensor, content) => IsRight(blob, tensor, content));
         try
         {
-            var content = buffer.AsMemory(0, (int)range.Length);
-            return await TryAskAsync(blob, range.Offset, content, cancellationToken).ConfigureAwait(false)
-                ? reads.RemoveAll(read => TryTake(blob, read, content.Slice((int)read.Offset, (int)read.Tensor.Bytes)))
-                : reads;
-        }
-        finally
-        {
-            ArrayPool<byte>.Shared.Return(buffer);
-        }
-    }
-
-    // A pack only repeats what the shards have, so nothing is lost without it.
-    private async ValueTask<bool> TryAskAsync(string blob, long offset, Memory<byte> content, CancellationToken cancellationToken)
-    {
-        try
-        {
-            await fetcher.AskAsync(blob, offset, content, cancellationToken).ConfigureAwait(false);
-            return true;
+            await fetcher.AskAsync(blob, range, unpacking.Begin, cancellationToken).ConfigureAwait(false);
         }
         catch (Exception e) when (e is ShardNotFoundException or InvalidDataException)
         {
+            // A pack only repeats what the shards have, so nothing is lost without it.
             telemetry.PackUnusable(blob, e);
-            return false;
+        }
+
+        return unpacking.Missing;
+    }
+
+    private bool IsRight(string blob, ShardedTensor tensor, ReadOnlyMemory<byte> content)
+    {
+        if (fetcher.MismatchOfWhole(tensor, content.Span) is not { } chunk)
+        {
+            return true;
+        }
+
+        telemetry.ChunkCorrupt(tensor.Name, chunk, blob);
+        return false;
+    }
+}
+
+/// <summary>Puts the bytes of a pack's range into the tensors that lie there, piece by piece as they arrive.</summary>
+/// <param name="reads">The tensors, in the order of their places. Several may lie at one.</param>
+/// <param name="isRight">Whether bytes are a tensor's.</param>
+internal sealed class Unpacking(ImmutableArray<PackedRead> reads, Func<ShardedTensor, ReadOnlyMemory<byte>, bool> isRight) : IDisposable
+{
+    private readonly PackedRead.Piece?[] _open = new PackedRead.Piece?[reads.Length];
+    private readonly bool[] _isTaken = new bool[reads.Length];
+    private int _first;
+    private long _at;
+
+    /// <summary>The tensors that were not found, or not right.</summary>
+    public ImmutableArray<PackedRead> Missing => [.. reads.Where((_, i) => !_isTaken[i])];
+
+    /// <summary>Starts from the range's first byte, once more where it did before. What was taken stays taken.</summary>
+    /// <returns>What takes the range's bytes in order.</returns>
+    public Action<ReadOnlySpan<byte>> Begin()
+    {
+        (_first, _at) = (0, 0);
+        return Take;
+    }
+
+    public void Dispose()
+    {
+        foreach (var piece in _open)
+        {
+            piece?.Dispose();
         }
     }
 
-    private bool TryTake(string blob, PackedRead read, ReadOnlyMemory<byte> content)
+    private void Take(ReadOnlySpan<byte> piece)
     {
-        if (fetcher.MismatchOfWhole(read.Tensor, content.Span) is { } chunk)
+        var end = _at + piece.Length;
+        for (var i = _first; i < reads.Length && reads[i].Offset < end; i++)
         {
-            telemetry.ChunkCorrupt(read.Tensor.Name, chunk, blob);
-            return false;
+            var (read, from) = (reads[i], Math.Max(_at, reads[i].Offset));
+            if (!_isTaken[i] && from < read.End)
+            {
+                var part = piece[(int)(from - _at)..(int)(Math.Min(end, read.End) - _at)];
+                part.CopyTo((_open[i] ??= read.Open()).Memory.Span[(int)(from - read.Offset)..]);
+                Finish(i, read.End <= end);
+            }
         }
 
-        using var piece = read.Open();
-        content.CopyTo(piece.Memory);
-        piece.Take(isCached: false);
-        return true;
+        while (_first < reads.Length && reads[_first].End <= end)
+        {
+            _first++;
+        }
+
+        _at = end;
+    }
+
+    private void Finish(int index, bool isWhole)
+    {
+        if (isWhole && _open[index] is { } whole)
+        {
+            using (whole)
+            {
+                _open[index] = null;
+                if (isRight(reads[index].Tensor, whole.Memory))
+                {
+                    _isTaken[index] = true;
+                    whole.Take(isCached: false);
+                }
+            }
+        }
     }
 }
 
@@ -66,11 +116,14 @@ internal sealed record PackedRead(ShardRead Read, long Offset, Arrival Arrival)
     /// <summary>The tensor.</summary>
     public ShardedTensor Tensor => Read.Tensor;
 
+    /// <summary>Where in the range it ends.</summary>
+    public long End => Offset + Tensor.Bytes;
+
     /// <summary>Memory for it; disposing the result gives it back.</summary>
     public Piece Open() => new(this, Read.Target?.Open(0, (int)Tensor.Bytes));
 
-    /// <summary>All of the tensor's bytes, one tensor at a time for each request.</summary>
-    internal readonly struct Piece(PackedRead packed, IMemoryOwner<byte>? owner) : IDisposable
+    /// <summary>All of the tensor's bytes.</summary>
+    internal sealed class Piece(PackedRead packed, IMemoryOwner<byte>? owner) : IDisposable
     {
         /// <summary>Where they go.</summary>
         public Memory<byte> Memory => owner?.Memory ?? packed.Read.Destination;

@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Collections.Immutable;
 using System.Diagnostics;
 using CloudShards.Formats;
@@ -31,7 +30,7 @@ internal sealed class RangeScheduler
         _packs = new(_fetcher, telemetry);
         _planner = new(chunkBytes, options.MaxRequestBytes, options.MaxGapBytes);
 
-        // What comes from a pack goes through a buffer, so that a manifest's chunks, however large, are no reason for a larger request.
+        // Small tensors have a chunk each, so that a manifest's chunks, however large, are no reason for a larger request.
         _packPlanner = new(manifest.Packs, Math.Min(options.MaxRequestBytes, options.MaxBytesInFlight), options.MaxGapBytes);
     }
 
@@ -237,23 +236,9 @@ internal sealed class RangeScheduler
     {
         var (slice, planned, destination) = (request.Slice, request.Planned, request.Destination);
         using var turn = await EnterAsync(planned.Range.Length, cancellationToken).ConfigureAwait(false);
-        if (planned.IsExact)
-        {
-            return await _fetcher.FetchAsync(slice.Tensor, planned.Range.Offset, destination, cancellationToken).ConfigureAwait(false);
-        }
-
-        var buffer = ArrayPool<byte>.Shared.Rent((int)planned.Range.Length);
-        try
-        {
-            var content = buffer.AsMemory(0, (int)planned.Range.Length);
-            var isCached = await _fetcher.FetchAsync(slice.Tensor, planned.Range.Offset, content, cancellationToken).ConfigureAwait(false);
-            planned.Pick(slice, content.Span, destination.Span);
-            return isCached;
-        }
-        finally
-        {
-            ArrayPool<byte>.Shared.Return(buffer);
-        }
+        return planned.IsExact
+            ? await _fetcher.FetchAsync(slice.Tensor, planned.Range.Offset, destination, cancellationToken).ConfigureAwait(false)
+            : await _fetcher.FetchAsync(slice, planned, destination, cancellationToken).ConfigureAwait(false);
     }
 
     private ParallelOptions Parallelism(CancellationToken cancellationToken) =>

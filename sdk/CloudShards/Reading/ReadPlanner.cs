@@ -98,14 +98,10 @@ internal readonly record struct PlannedRequest(ByteRange Range, ByteRange Packed
     /// <summary>Whether every byte is wanted, so that the packed ones are one run.</summary>
     public bool IsExact => Packed.Length == Range.Length;
 
-    /// <summary>Moves the wanted bytes out of those that were asked for.</summary>
-    public void Pick(TensorSlice slice, ReadOnlySpan<byte> source, Span<byte> destination)
+    /// <summary>What of this lies in a part of its range.</summary>
+    public PlannedRequest Within(TensorSlice slice, ByteRange part)
     {
-        for (var packed = Packed.Offset; packed < Packed.End;)
-        {
-            var length = (int)Math.Min(slice.RunBytes - (packed % slice.RunBytes), Packed.End - packed);
-            source.Slice((int)(slice.SourceOf(packed) - Range.Offset), length).CopyTo(destination[(int)(packed - Packed.Offset)..]);
-            packed += length;
-        }
+        var first = Math.Max(Packed.Offset, slice.PackedBefore(part.Offset));
+        return new(part, new(first, Math.Max(0, Math.Min(Packed.End, slice.PackedBefore(part.End)) - first)));
     }
 }

@@ -6,37 +6,28 @@ namespace CloudShards;
 /// <summary>Compares the whole chunks in a run of a tensor's bytes with the manifest's sums, piece by piece as they arrive.</summary>
 /// <param name="tensor">The tensor.</param>
 /// <param name="chunkBytes">Bytes of a chunk.</param>
-/// <param name="offset">Where the run begins in the tensor.</param>
-/// <param name="run">Where its bytes arrive, from its start on.</param>
-internal sealed class RunningChunkSums(ShardedTensor tensor, int chunkBytes, long offset, ReadOnlyMemory<byte> run)
+/// <param name="run">Which of the tensor's bytes arrive.</param>
+internal sealed class RunningChunkSums(ShardedTensor tensor, int chunkBytes, ByteRange run)
 {
     private readonly XxHash3 _hash = new();
-    private int _chunk = (int)((offset + chunkBytes - 1) / chunkBytes);
-    private int _hashed;
+    private int _chunk = (int)((run.Offset + chunkBytes - 1) / chunkBytes);
+    private long _at = run.Offset;
 
     /// <summary>The chunks that are wrong, so far.</summary>
     public List<int> Mismatches { get; } = [];
 
-    /// <summary>Takes the bytes that have arrived since the last call.</summary>
-    /// <param name="arrived">How many are there, from the start of the run on.</param>
-    public void Take(int arrived)
+    /// <summary>Takes the next bytes of the run.</summary>
+    public void Take(ReadOnlySpan<byte> piece)
     {
-        for (; _chunk < tensor.Chunks.Length; _chunk++)
+        while (_chunk < tensor.Chunks.Length && ChunkSums.RangeOf(tensor, chunkBytes, _chunk) is var chunk && chunk.End <= run.End)
         {
-            var chunk = ChunkSums.RangeOf(tensor, chunkBytes, _chunk);
-            if (chunk.End > offset + run.Length)
-            {
-                return;
-            }
-
-            var (start, end) = (Math.Max(_hashed, (int)(chunk.Offset - offset)), (int)(chunk.End - offset));
-            if (arrived > start)
-            {
-                _hashed = Math.Min(arrived, end);
-                _hash.Append(run.Span[start.._hashed]);
-            }
-
-            if (arrived < end)
+            // The run may begin in the middle of a chunk.
+            var before = (int)Math.Clamp(chunk.Offset - _at, 0, piece.Length);
+            var part = piece[before..(int)Math.Min(piece.Length, chunk.End - _at)];
+            _hash.Append(part);
+            _at += before + part.Length;
+            piece = piece[(before + part.Length)..];
+            if (_at < chunk.End)
             {
                 return;
             }
@@ -47,6 +38,7 @@ internal sealed class RunningChunkSums(ShardedTensor tensor, int chunkBytes, lon
             }
 
             _hash.Reset();
+            _chunk++;
         }
     }
 }

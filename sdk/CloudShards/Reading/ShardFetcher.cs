@@ -1,3 +1,4 @@
+using System.Buffers;
 using Azure;
 using CloudShards.Formats;
 
@@ -18,20 +19,53 @@ internal sealed class ShardFetcher(
             return true;
         }
 
-        var blob = StoreLayout.Shard(tensor.Digest);
-        foreach (var chunk in await AskVerifiedAsync(tensor, blob, offset, destination, cancellationToken).ConfigureAwait(false))
+        var (blob, range) = (StoreLayout.Shard(tensor.Digest), new ByteRange(offset, destination.Length));
+        if (options.Verification == ShardVerification.None)
         {
-            telemetry.ChunkCorrupt(tensor.Name, chunk, blob);
-            var range = ChunkSums.RangeOf(tensor, chunkBytes, chunk);
-            var window = destination.Slice((int)(range.Offset - offset), (int)range.Length);
-            await AskAsync(blob, range.Offset, window, cancellationToken).ConfigureAwait(false);
-            ThrowIfStill(tensor, chunk, range.Offset, window.Span);
+            await AskAsync(blob, destination.Length, () => store.ReadAsync(blob, offset, destination, cancellationToken), cancellationToken).ConfigureAwait(false);
+            return false;
+        }
+
+        foreach (var chunk in await AskVerifiedAsync(tensor, blob, range, () => Copying(destination), cancellationToken).ConfigureAwait(false))
+        {
+            var at = ChunkSums.RangeOf(tensor, chunkBytes, chunk);
+            await AskAgainAsync(tensor, blob, chunk, destination.Slice((int)(at.Offset - offset), (int)at.Length), cancellationToken).ConfigureAwait(false);
         }
 
         return false;
     }
 
-    /// <summary>As <see cref="FetchAsync"/>, on the caller's thread.</summary>
+    /// <summary>Brings the wanted bytes of a range that has others too; true where they came from the cache.</summary>
+    public async ValueTask<bool> FetchAsync(TensorSlice slice, PlannedRequest request, Memory<byte> destination, CancellationToken cancellationToken)
+    {
+        var (tensor, blob) = (slice.Tensor, StoreLayout.Shard(slice.Tensor.Digest));
+        if (cache?.Has(tensor) == true && TryReadCached(cache, slice, request, destination, cancellationToken))
+        {
+            return true;
+        }
+
+        var wrong = await AskVerifiedAsync(tensor, blob, request.Range, () => new SlicePicking(slice, request, destination).Take, cancellationToken)
+            .ConfigureAwait(false);
+        foreach (var chunk in wrong)
+        {
+            var part = request.Within(slice, ChunkSums.RangeOf(tensor, chunkBytes, chunk));
+            var buffer = ArrayPool<byte>.Shared.Rent((int)part.Range.Length);
+            try
+            {
+                var content = buffer.AsMemory(0, (int)part.Range.Length);
+                await AskAgainAsync(tensor, blob, chunk, content, cancellationToken).ConfigureAwait(false);
+                new SlicePicking(slice, part, destination.Slice((int)(part.Packed.Offset - request.Packed.Offset), (int)part.Packed.Length)).Take(content.Span);
+            }
+            finally
+            {
+                ArrayPool<byte>.Shared.Return(buffer);
+            }
+        }
+
+        return false;
+    }
+
+    /// <summary>As <see cref="FetchAsync(ShardedTensor, long, Memory{byte}, CancellationToken)"/>, on the caller's thread.</summary>
     public bool Fetch(ShardedTensor tensor, long offset, Span<byte> destination, CancellationToken cancellationToken)
     {
         if (cache?.TryRead(tensor, offset, destination, cancellationToken) == true)
@@ -55,31 +89,78 @@ internal sealed class ShardFetcher(
         return false;
     }
 
-    /// <summary>Asks the store for a range of a blob, again and again where the service says that it is asked too much. Verifies nothing.</summary>
-    public ValueTask AskAsync(string blob, long offset, Memory<byte> destination, CancellationToken cancellationToken) =>
-        AskAsync(blob, destination.Length, () => store.ReadAsync(blob, offset, destination, cancellationToken), cancellationToken);
+    /// <summary>
+    /// Asks the store for a range of a blob, again and again where the service says that it is asked too much, each time from its start. Verifies nothing.
+    /// </summary>
+    /// <param name="blob">The blob.</param>
+    /// <param name="range">Which of its bytes.</param>
+    /// <param name="begin">Called for each attempt; what it returns takes the bytes in order.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    public ValueTask AskAsync(string blob, ByteRange range, Func<Action<ReadOnlySpan<byte>>> begin, CancellationToken cancellationToken) =>
+        AskAsync(blob, range.Length, () => store.ReadAsync(blob, range.Offset, (int)range.Length, begin(), cancellationToken), cancellationToken);
 
     // The chunks that are wrong.
     private async ValueTask<IReadOnlyList<int>> AskVerifiedAsync(
-        ShardedTensor tensor, string blob, long offset, Memory<byte> destination, CancellationToken cancellationToken)
+        ShardedTensor tensor, string blob, ByteRange range, Func<Action<ReadOnlySpan<byte>>> begin, CancellationToken cancellationToken)
     {
         if (options.Verification == ShardVerification.None)
         {
-            await AskAsync(blob, offset, destination, cancellationToken).ConfigureAwait(false);
+            await AskAsync(blob, range, begin, cancellationToken).ConfigureAwait(false);
             return [];
         }
 
         RunningChunkSums sums = null!;
-        await AskAsync(
-            blob,
-            destination.Length,
-            () =>
+        Action<ReadOnlySpan<byte>> Begin()
+        {
+            var (running, take) = (sums = new(tensor, chunkBytes, range), begin());
+            return piece =>
             {
-                sums = new(tensor, chunkBytes, offset, destination);
-                return store.ReadAsync(blob, offset, destination, sums.Take, cancellationToken);
-            },
-            cancellationToken).ConfigureAwait(false);
+                take(piece);
+                running.Take(piece);
+            };
+        }
+
+        await AskAsync(blob, range, Begin, cancellationToken).ConfigureAwait(false);
         return sums.Mismatches;
+    }
+
+    private async ValueTask AskAgainAsync(ShardedTensor tensor, string blob, int chunk, Memory<byte> window, CancellationToken cancellationToken)
+    {
+        telemetry.ChunkCorrupt(tensor.Name, chunk, blob);
+        var offset = ChunkSums.RangeOf(tensor, chunkBytes, chunk).Offset;
+        await AskAsync(blob, window.Length, () => store.ReadAsync(blob, offset, window, cancellationToken), cancellationToken).ConfigureAwait(false);
+        ThrowIfStill(tensor, chunk, offset, window.Span);
+    }
+
+    private static Action<ReadOnlySpan<byte>> Copying(Memory<byte> destination)
+    {
+        var filled = 0;
+        return piece =>
+        {
+            piece.CopyTo(destination.Span[filled..]);
+            filled += piece.Length;
+        };
+    }
+
+    private static bool TryReadCached(
+        ShardCache shards, TensorSlice slice, PlannedRequest request, Memory<byte> destination, CancellationToken cancellationToken)
+    {
+        var buffer = ArrayPool<byte>.Shared.Rent((int)request.Range.Length);
+        try
+        {
+            var content = buffer.AsSpan(0, (int)request.Range.Length);
+            var isHit = shards.TryRead(slice.Tensor, request.Range.Offset, content, cancellationToken);
+            if (isHit)
+            {
+                new SlicePicking(slice, request, destination).Take(content);
+            }
+
+            return isHit;
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
     }
 
     private async ValueTask AskAsync(string blob, long bytes, Func<ValueTask> ask, CancellationToken cancellationToken)

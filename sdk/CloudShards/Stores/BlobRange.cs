@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Net.Http.Headers;
 using System.Runtime.InteropServices;
 using Azure;
@@ -14,8 +15,8 @@ namespace CloudShards;
 /// </summary>
 internal static class BlobRange
 {
-    // The library's streams read into arrays alone. For native memory they rent one of the window's length and copy, so the window is small
-    // enough to stay in the processor's cache.
+    // The library's streams read into arrays alone: for native memory they rent one of the window's length and copy. So the window stays in the
+    // processor's cache; that makes reading by it faster than reading straight into large memory.
     private const int WindowBytes = 128 << 10;
 
     // Of one range. The first is mended at once, the others after a pause that doubles.
@@ -27,49 +28,103 @@ internal static class BlobRange
     /// <param name="offset">The first byte.</param>
     /// <param name="destination">Where the bytes go; where it is empty, nothing is asked.</param>
     /// <param name="ifMatch">The version that the blob must still have, or null for any.</param>
-    /// <param name="arrived">Is told how many bytes are there, after each piece and while it is in the processor's cache; null for nobody.</param>
     /// <param name="cancellationToken">Ends the read.</param>
     /// <exception cref="InvalidDataException">The blob, or the server's answer, is shorter or other than what was asked for.</exception>
     /// <exception cref="IOException">The answer broke off again and again.</exception>
     /// <exception cref="RequestFailedException">The service refused: 404 no such blob, 412 the blob has another version.</exception>
-    public static async ValueTask ReadAsync(
-        BlobBaseClient blob, long offset, Memory<byte> destination, ETag? ifMatch, Action<int>? arrived, CancellationToken cancellationToken)
+    public static ValueTask ReadAsync(BlobBaseClient blob, long offset, Memory<byte> destination, ETag? ifMatch, CancellationToken cancellationToken)
     {
-        var isArray = MemoryMarshal.TryGetArray<byte>(destination, out _);
-        var window = isArray && arrived is null ? destination.Length : WindowBytes;
-        var filled = 0;
-        for (var breaks = 1; filled < destination.Length; breaks++)
+        var window = MemoryMarshal.TryGetArray<byte>(destination, out _) ? destination.Length : WindowBytes;
+        return ReadAsync(
+            blob,
+            new(offset, destination.Length),
+            filled => destination.Slice(filled, Math.Min(destination.Length - filled, window)),
+            static _ => { },
+            ifMatch,
+            cancellationToken);
+    }
+
+    /// <summary>As <see cref="ReadAsync(BlobBaseClient, long, Memory{byte}, ETag?, CancellationToken)"/>, handing the bytes over in pieces, in order.</summary>
+    public static async ValueTask ReadAsync(
+        BlobBaseClient blob, long offset, int length, Action<ReadOnlySpan<byte>> take, CancellationToken cancellationToken)
+    {
+        var buffer = ArrayPool<byte>.Shared.Rent(Math.Min(length, WindowBytes));
+        try
         {
-            var rest = new ByteRange(offset + filled, destination.Length - filled);
+            await ReadAsync(
+                blob,
+                new(offset, length),
+                filled => buffer.AsMemory(0, Math.Min(buffer.Length, length - filled)),
+                piece => take(piece.Span),
+                null,
+                cancellationToken).ConfigureAwait(false);
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
+    }
+
+    private static async ValueTask ReadAsync(
+        BlobBaseClient blob,
+        ByteRange range,
+        Func<int, Memory<byte>> windowAt,
+        Action<ReadOnlyMemory<byte>> arrived,
+        ETag? ifMatch,
+        CancellationToken cancellationToken)
+    {
+        var filled = 0;
+        for (var breaks = 1; filled < range.Length; breaks++)
+        {
+            var rest = new ByteRange(range.Offset + filled, range.Length - filled);
             using var library = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
             using var answer = await AskAsync(blob, rest, ifMatch, library.Token).ConfigureAwait(false);
 
             // From here on the library uses its token for one thing alone: to ask again when the body breaks off, and then it checks nothing
             // of what it gets. Cancelled, it leaves that to this loop.
             await library.CancelAsync().ConfigureAwait(false);
-            try
+            Exception? broken = null;
+            while (filled < range.Length && broken is null)
             {
-                while (filled < destination.Length)
+                var window = windowAt(filled);
+                (var read, broken) = await TryReadAsync(answer.Content, window, cancellationToken).ConfigureAwait(false);
+                if (broken is null)
                 {
-                    var free = destination[filled..];
-                    var read = await answer.Content.ReadAsync(free[..Math.Min(free.Length, window)], cancellationToken).ConfigureAwait(false);
                     filled += read > 0 ? read : throw Errors.BodyTooShort(blob.Name, rest, filled);
-                    arrived?.Invoke(filled);
+                    arrived(window[..read]);
                 }
+            }
 
-                if (await answer.Content.ReadAsync(new byte[1], cancellationToken).ConfigureAwait(false) > 0)
+            if (broken is null)
+            {
+                (var more, broken) = await TryReadAsync(answer.Content, new byte[1], cancellationToken).ConfigureAwait(false);
+                if (more > 0)
                 {
                     throw Errors.BodyTooLong(blob.Name, rest);
                 }
             }
-            catch (Exception e) when (IsBreak(e, cancellationToken))
+
+            if (broken is not null)
             {
-                await Task.Delay(PauseAfter(blob.Name, rest, breaks, e), cancellationToken).ConfigureAwait(false);
+                await Task.Delay(PauseAfter(blob.Name, rest, breaks, broken), cancellationToken).ConfigureAwait(false);
             }
         }
     }
 
-    /// <summary>As <see cref="ReadAsync"/>, blocking on the socket.</summary>
+    // What takes the bytes may fail of the same exceptions.
+    private static async ValueTask<(int Read, Exception? Broken)> TryReadAsync(Stream body, Memory<byte> window, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return (await body.ReadAsync(window, cancellationToken).ConfigureAwait(false), null);
+        }
+        catch (Exception e) when (IsBreak(e, cancellationToken))
+        {
+            return (0, e);
+        }
+    }
+
+    /// <summary>As <see cref="ReadAsync(BlobBaseClient, long, Memory{byte}, ETag?, CancellationToken)"/>, blocking on the socket.</summary>
     public static void Read(BlobBaseClient blob, long offset, Span<byte> destination, ETag? ifMatch, CancellationToken cancellationToken)
     {
         var filled = 0;

@@ -29,22 +29,20 @@ public sealed class BlobShardStore(BlobContainerClient container) : IShardStore
 
     /// <inheritdoc/>
     public ValueTask ReadAsync(string name, long offset, Memory<byte> destination, CancellationToken cancellationToken) =>
-        ReadRangeAsync(name, offset, destination, null, cancellationToken);
+        ReadRangeAsync(name, blob => BlobRange.ReadAsync(blob, offset, destination, null, cancellationToken));
 
     /// <inheritdoc/>
-    public ValueTask ReadAsync(string name, long offset, Memory<byte> destination, Action<int> arrived, CancellationToken cancellationToken)
+    public ValueTask ReadAsync(string name, long offset, int length, Action<ReadOnlySpan<byte>> take, CancellationToken cancellationToken)
     {
-        ArgumentNullException.ThrowIfNull(arrived);
-        return ReadRangeAsync(name, offset, destination, arrived, cancellationToken);
+        ArgumentNullException.ThrowIfNull(take);
+        return ReadRangeAsync(name, blob => BlobRange.ReadAsync(blob, offset, length, take, cancellationToken));
     }
 
-    private async ValueTask ReadRangeAsync(
-        string name, long offset, Memory<byte> destination, Action<int>? arrived, CancellationToken cancellationToken)
+    private async ValueTask ReadRangeAsync(string name, Func<BlobBaseClient, ValueTask> readAsync)
     {
-        var blob = _container.GetBlobBaseClient(name);
         try
         {
-            await BlobRange.ReadAsync(blob, offset, destination, null, arrived, cancellationToken).ConfigureAwait(false);
+            await readAsync(_container.GetBlobBaseClient(name)).ConfigureAwait(false);
         }
         catch (RequestFailedException e) when (IsBlobMissing(e))
         {

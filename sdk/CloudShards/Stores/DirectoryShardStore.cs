@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Collections.Concurrent;
 using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
@@ -15,6 +16,7 @@ namespace CloudShards;
 [SuppressMessage("Design", "CA1001", Justification = "A semaphore whose wait handle is never taken holds nothing to free.")]
 public sealed class DirectoryShardStore : IShardStore
 {
+    private const int WindowBytes = 256 << 10;
     private const string LockName = ".lock";
     private const string TemporaryExtension = ".tmp";
     private static readonly TimeSpan LockPoll = TimeSpan.FromMilliseconds(2);
@@ -42,6 +44,28 @@ public sealed class DirectoryShardStore : IShardStore
         {
             var read = await RandomAccess.ReadAsync(file, destination[filled..], offset + filled, cancellationToken).ConfigureAwait(false);
             filled += read > 0 ? read : throw Errors.RangePastEnd(name, new(offset, destination.Length));
+        }
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask ReadAsync(string name, long offset, int length, Action<ReadOnlySpan<byte>> take, CancellationToken cancellationToken)
+    {
+        ArgumentNullException.ThrowIfNull(take);
+        using var file = Open(name, cancellationToken) ?? throw Errors.ShardMissing(name, _root);
+        var window = ArrayPool<byte>.Shared.Rent(Math.Min(length, WindowBytes));
+        try
+        {
+            for (var filled = 0; filled < length;)
+            {
+                var free = window.AsMemory(0, Math.Min(window.Length, length - filled));
+                var read = await RandomAccess.ReadAsync(file, free, offset + filled, cancellationToken).ConfigureAwait(false);
+                filled += read > 0 ? read : throw Errors.RangePastEnd(name, new(offset, length));
+                take(free.Span[..read]);
+            }
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(window);
         }
     }
 

@@ -1,3 +1,5 @@
+using System.Buffers;
+
 namespace CloudShards;
 
 /// <summary>
@@ -13,14 +15,25 @@ public interface IShardStore
     ValueTask ReadAsync(string name, long offset, Memory<byte> destination, CancellationToken cancellationToken);
 
     /// <summary>
-    /// As <see cref="ReadAsync(string, long, Memory{byte}, CancellationToken)"/>, telling how many bytes are there: after each piece where the
-    /// store can, so that they are looked at while the processor has them in its cache, and at the end in any case.
+    /// Reads <paramref name="length"/> bytes, from byte <paramref name="offset"/> of a blob on, and hands them over in order, in pieces of any
+    /// length: soon after they came where the store can, so that they are still in the processor's cache, and none of it needs memory of the whole
+    /// length. A piece is valid during the call alone. What <paramref name="take"/> throws ends the read and is thrown.
     /// </summary>
-    async ValueTask ReadAsync(string name, long offset, Memory<byte> destination, Action<int> arrived, CancellationToken cancellationToken)
+    /// <inheritdoc cref="ReadAsync(string, long, Memory{byte}, CancellationToken)" path="/exception"/>
+    async ValueTask ReadAsync(string name, long offset, int length, Action<ReadOnlySpan<byte>> take, CancellationToken cancellationToken)
     {
-        ArgumentNullException.ThrowIfNull(arrived);
-        await ReadAsync(name, offset, destination, cancellationToken).ConfigureAwait(false);
-        arrived(destination.Length);
+        ArgumentNullException.ThrowIfNull(take);
+        var buffer = ArrayPool<byte>.Shared.Rent(length);
+        try
+        {
+            var content = buffer.AsMemory(0, length);
+            await ReadAsync(name, offset, content, cancellationToken).ConfigureAwait(false);
+            take(content.Span);
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
     }
 
     /// <summary>As <see cref="ReadAsync(string, long, Memory{byte}, CancellationToken)"/>, for callers whose own interface is synchronous: it blocks on the socket, not on a task.</summary>

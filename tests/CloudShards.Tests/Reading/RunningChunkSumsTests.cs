@@ -22,12 +22,13 @@ public sealed class RunningChunkSumsTests
 
                 var (offset, end) = (Math.Min(Math.Min(a, b), length), Math.Min(Math.Max(a, b), length));
                 var run = content[offset..end];
-                var running = new RunningChunkSums(tensor, chunkBytes, offset, run);
+                var running = new RunningChunkSums(tensor, chunkBytes, new(offset, run.Length));
                 var arrived = 0;
                 foreach (var piece in pieces.Append(run.Length))
                 {
-                    arrived = Math.Min(run.Length, arrived + piece);
-                    running.Take(arrived);
+                    var next = Math.Min(run.Length, arrived + piece);
+                    running.Take(run.AsSpan(arrived..next));
+                    arrived = next;
                 }
 
                 var expected = new List<int>();

@@ -54,8 +54,8 @@ public sealed class SlicePlannerTests
 
     [Fact]
     public void AnySliceInAnyWindowIsWhatANaiveSliceIs() =>
-        Gen.Select(Dimension.List[1, 4], Gen.Int[1, 40], Gen.Int[1, 100], Gen.Int[0, 60], Gen.Double.Unit, Gen.Double.Unit).Sample(
-            (dimensions, chunkBytes, maxRequestBytes, maxGap, from, to) =>
+        Gen.Select(Dimension.List[1, 4], Gen.Int[1, 40], Gen.Int[1, 100], Gen.Int[0, 60], Gen.Double.Unit, Gen.Double.Unit, Gen.Int[1, 9]).Sample(
+            (dimensions, chunkBytes, maxRequestBytes, maxGap, from, to, pieceBytes) =>
             {
                 var tensor = Tensor([.. dimensions.Select(dimension => dimension.Size)]);
                 var content = Enumerable.Range(0, (int)tensor.Bytes).Select(i => (byte)i).ToArray();
@@ -74,10 +74,11 @@ public sealed class SlicePlannerTests
                     Assert.InRange(request.Packed.Length, 1, request.Range.Length);
                     Assert.True(request.Range.Offset >= asked);
                     asked = request.Range.End;
-                    request.Pick(
-                        slice,
-                        content.AsSpan((int)request.Range.Offset, (int)request.Range.Length),
-                        window.AsSpan((int)(request.Packed.Offset - first), (int)request.Packed.Length));
+                    var picking = new SlicePicking(slice, request, window.AsMemory((int)(request.Packed.Offset - first), (int)request.Packed.Length));
+                    foreach (var piece in content[(int)request.Range.Offset..(int)request.Range.End].Chunk(pieceBytes))
+                    {
+                        picking.Take(piece);
+                    }
                 }
 
                 Assert.Equal(expected[first..(first + window.Length)], window);

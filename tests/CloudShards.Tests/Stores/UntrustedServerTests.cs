@@ -147,7 +147,7 @@ public sealed class UntrustedServerTests
     }
 
     [Fact]
-    public async Task APieceIsToldOfWhenItIsThere()
+    public async Task PiecesComeInOrderAndEachOnceAlthoughTheAnswerBreaksOff()
     {
         var blob = new byte[300_000];
         new Random(1).NextBytes(blob);
@@ -157,13 +157,21 @@ public sealed class UntrustedServerTests
             var rest = blob[(int)from..((int)to + 1)];
             return ScriptedServer.Answer(HttpStatusCode.PartialContent, from == 0 ? new BreakingStream(rest[..200_000]) : new MemoryStream(rest), $"bytes {from}-{to}/300000");
         }).Container());
-        var (read, told) = (new byte[blob.Length], new List<int>());
+        var (read, pieces) = (new MemoryStream(), 0);
 
-        await store.ReadAsync("a", 0, read, arrived => told.Add(blob.AsSpan(0, arrived).SequenceEqual(read.AsSpan(0, arrived)) ? arrived : -1), Token);
+        await store.ReadAsync(
+            "a",
+            0,
+            blob.Length,
+            piece =>
+            {
+                read.Write(piece);
+                pieces++;
+            },
+            Token);
 
-        Assert.Equal(told.Order(), told);
-        Assert.Equal(blob.Length, told[^1]);
-        Assert.True(told is [> 0, _, ..] && told.Contains(200_000));
+        Assert.Equal(blob, read.ToArray());
+        Assert.True(pieces > 2);
     }
 
     [Fact]
@@ -269,9 +277,9 @@ public sealed class UntrustedServerTests
         });
         var blob = server.Container().GetBlobBaseClient("a");
 
-        await BlobRange.ReadAsync(blob, 0, new byte[10], new ETag(version), null, Token);
+        await BlobRange.ReadAsync(blob, 0, new byte[10], new ETag(version), Token);
         Assert.Equal("\"0x1\"", asked);
-        await Assert.ThrowsAsync<InvalidDataException>(async () => await BlobRange.ReadAsync(blob, 0, new byte[10], new ETag("\"0x2\""), null, Token));
+        await Assert.ThrowsAsync<InvalidDataException>(async () => await BlobRange.ReadAsync(blob, 0, new byte[10], new ETag("\"0x2\""), Token));
     }
 
     private static Task ReadAsync(BlobShardStore store, long offset, byte[] destination, bool isBlocking) => isBlocking
