@@ -179,12 +179,26 @@ internal sealed class BatchDispatch(QueueClient queue, PlanStore plans, Checkpoi
 
     private async Task<JobStatus> PublishHeldAsync(ShardPlan plan, CancellationToken cancellationToken)
     {
-        var files = await OpenAsync(plan, _ => true, cancellationToken).ConfigureAwait(false);
-        var tensors = await batches.InTurnAsync(token => plans.ReadTensorsAsync(plan, token), cancellationToken).ConfigureAwait(false);
-        var receipts = await batches.InTurnAsync(token => plans.ReadReceiptsAsync(plan, token), cancellationToken).ConfigureAwait(false);
         batches.ReleaseBuffers();
+        var (manifest, created) = await ComposeAsync(plan, cancellationToken).ConfigureAwait(false);
         await GiveMemoryBackAsync(plan.TensorCount).ConfigureAwait(false);
-        return await batches.PublishAsync(plan, tensors, receipts, files, cancellationToken).ConfigureAwait(false);
+        var files = await OpenAsync(plan, _ => true, cancellationToken).ConfigureAwait(false);
+        return await batches.PublishAsync(plan, manifest, created, files, cancellationToken).ConfigureAwait(false);
+    }
+
+    private async Task<(ShardManifest Manifest, int Created)> ComposeAsync(ShardPlan plan, CancellationToken cancellationToken)
+    {
+        var receipts = await batches.InTurnAsync(token => plans.ReadReceiptsAsync(plan, token), cancellationToken).ConfigureAwait(false);
+        var composition = new ManifestComposition(plan, receipts);
+        var created = receipts.Sum(receipt => receipt.Created);
+        await GiveMemoryBackAsync(plan.TensorCount).ConfigureAwait(false);
+        for (var page = 0; page < PlanStore.PageCount(plan); page++)
+        {
+            composition.Add((await batches.InTurnAsync(token => plans.ReadPageAsync(plan.Job, page, token), cancellationToken).ConfigureAwait(false)).Tensors);
+        }
+
+        var (metadata, values) = await batches.InTurnAsync(token => plans.ReadMetadataAsync(plan.Job, token), cancellationToken).ConfigureAwait(false);
+        return (composition.Finish(metadata, values), created);
     }
 
     private Task SendAsync(string job, IEnumerable<int> numbers, CancellationToken cancellationToken) => Parallel.ForEachAsync(

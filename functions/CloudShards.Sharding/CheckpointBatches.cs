@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using Azure;
 using Azure.Storage.Blobs;
+using CloudShards.Formats;
 using Microsoft.Extensions.Logging;
 
 namespace CloudShards.Sharding;
@@ -81,19 +82,20 @@ internal sealed class CheckpointBatches
         await _runs.ReportAsync(plan.Job, done.Apply, cancellationToken).ConfigureAwait(false);
         var receipts = await _runs.ReportWhileAsync(plan.Job, WriteAllAsync(planned, files, done, cancellationToken), done.Apply, cancellationToken)
             .ConfigureAwait(false);
-        return await PublishAsync(plan, planned.Tensors, receipts, files, cancellationToken).ConfigureAwait(false);
+        var manifest = ManifestComposition.Compose(plan, planned.Tensors, receipts);
+        return await PublishAsync(plan, manifest, receipts.Sum(receipt => receipt.Created), files, cancellationToken).ConfigureAwait(false);
     }
 
     /// <summary>Publishes a checkpoint all of whose batches are written.</summary>
+    /// <param name="plan">The plan.</param>
+    /// <param name="manifest">What the plan and the batches' receipts say together.</param>
+    /// <param name="created">How many shards the batches created.</param>
+    /// <param name="files">The upload's files.</param>
+    /// <param name="cancellationToken">Ends it.</param>
     public async Task<JobStatus> PublishAsync(
-        ShardPlan plan,
-        PlannedTensors tensors,
-        IReadOnlyList<ShardReceipt> receipts,
-        ImmutableArray<ICheckpointSource> files,
-        CancellationToken cancellationToken)
+        ShardPlan plan, ShardManifest manifest, int created, ImmutableArray<ICheckpointSource> files, CancellationToken cancellationToken)
     {
         using var activity = ShardingTelemetry.Begin("Commit", plan.Job);
-        var manifest = CheckpointCommit.Compose(plan, tensors, receipts);
 
         // Somebody may have given the job up meanwhile: then it does not move the tag.
         var reference = await InTurnAsync(
@@ -107,7 +109,7 @@ internal sealed class CheckpointBatches
                 Reference = reference.ToString(),
                 Shards = new(plan.ShardCount, plan.ShardCount),
                 Bytes = new(plan.Bytes, plan.Bytes),
-                ShardsCreated = receipts.Sum(receipt => receipt.Shards.Count(shard => shard.Created)),
+                ShardsCreated = created,
                 Error = null,
                 WaitsFor = null,
                 WaitsForCount = null,

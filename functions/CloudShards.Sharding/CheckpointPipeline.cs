@@ -364,10 +364,12 @@ public sealed class CheckpointPipeline
             files = await probe(cancellationToken).ConfigureAwait(false);
         }
 
+        await BatchDispatch.GiveMemoryBackAsync(files.Description.Tensors.Length).ConfigureAwait(false);
         PlannedCheckpoint planned;
         using (ShardingTelemetry.Begin("Plan", job))
         {
             planned = ShardPlanner.Plan(job, name, files.Planned, files.Description, _options.Bounds);
+            await BatchDispatch.GiveMemoryBackAsync(files.Description.Tensors.Length).ConfigureAwait(false);
             if (_dispatch is not null && planned.Batches.Length > 1)
             {
                 return await _dispatch.SendAsync(planned, files.Description, cancellationToken).ConfigureAwait(false);

@@ -30,7 +30,7 @@ public sealed record ShardingOptions
     public int MaxPackedBytes { get; init; } = 64 << 10;
 
     /// <summary>
-    /// Whether the storage service copies the bytes of shards from 32 MiB on by itself, where it can: they are read once to be hashed, and do not travel up
+    /// Whether the storage service copies the bytes of shards above 16 MiB by itself, where it can: they are read once to be hashed, and do not travel up
     /// from the worker. Default true.
     /// </summary>
     public bool CopyByService { get; init; } = true;
@@ -74,8 +74,8 @@ public sealed record ShardingOptions
     /// <summary>A tensor of up to this many bytes is read once, into memory, and written in one request; a larger one block by block. 16 MiB.</summary>
     public const int BufferedBytes = TensorGather.WindowBytes;
 
-    /// <summary>A shard of at least this many bytes is copied by the service, where it can. 32 MiB.</summary>
-    public const int CopiedBytes = 32 << 20;
+    /// <summary>A shard of at least this many bytes is copied by the service, where it can: whatever the worker would have to read twice.</summary>
+    public const int CopiedBytes = BufferedBytes + 1;
 
     internal const int ViewBlockBytes = 4 << 20;
 

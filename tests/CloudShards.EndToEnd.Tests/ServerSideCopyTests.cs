@@ -11,7 +11,7 @@ using Microsoft.Extensions.Time.Testing;
 
 namespace CloudShards.EndToEnd.Tests;
 
-/// <summary>Shards from 32 MiB on are copied by the service from the upload's bytes. Tensors here are of 65 and 33 MiB: two blocks, and one.</summary>
+/// <summary>Shards above 16 MiB are copied by the service from the upload's bytes. Tensors here are of 65 and 33 MiB: two blocks, and one.</summary>
 public sealed class ServerSideCopyTests(AzuriteFixture azurite)
 {
     private const int Small = 1000;

@@ -40,7 +40,7 @@ public sealed class CheckpointCommitTests : IDisposable
     [Fact]
     public void TheManifestHasTheTensorsInTheCheckpointsOrder()
     {
-        var manifest = CheckpointCommit.Compose(Planned.Plan, Planned.Tensors, [Receipt(0, "b", "a"), Receipt(1, "c")]);
+        var manifest = ManifestComposition.Compose(Planned.Plan, Planned.Tensors, [Receipt(0, "b", "a"), Receipt(1, "c")]);
 
         Assert.Equal(["a", "b", "tied", "c"], manifest.Tensors.Select(tensor => tensor.Name));
         Assert.Equal([Of("a"), Of("b"), Of("a"), Of("c")], manifest.Tensors.Select(tensor => tensor.Digest));
@@ -57,8 +57,8 @@ public sealed class CheckpointCommitTests : IDisposable
         var (first, second) = (Receipt(0, "b", "a"), Receipt(1, "c"));
 
         Assert.Equal(
-            CheckpointCommit.Compose(Planned.Plan, Planned.Tensors, [first, second]).ToUtf8().ToArray(),
-            CheckpointCommit.Compose(Planned.Plan, Planned.Tensors, [second, first]).ToUtf8().ToArray());
+            ManifestComposition.Compose(Planned.Plan, Planned.Tensors, [first, second]).ToUtf8().ToArray(),
+            ManifestComposition.Compose(Planned.Plan, Planned.Tensors, [second, first]).ToUtf8().ToArray());
     }
 
     [Fact]
@@ -67,8 +67,8 @@ public sealed class CheckpointCommitTests : IDisposable
         var again = Receipt(0, "b", "a") with { Shards = [.. Receipt(0, "b", "a").Shards.Select(shard => shard with { Created = false })] };
 
         Assert.Equal(
-            CheckpointCommit.Compose(Planned.Plan, Planned.Tensors, [Receipt(0, "b", "a"), Receipt(1, "c")]).ToUtf8().ToArray(),
-            CheckpointCommit.Compose(Planned.Plan, Planned.Tensors, [again, Receipt(1, "c")]).ToUtf8().ToArray());
+            ManifestComposition.Compose(Planned.Plan, Planned.Tensors, [Receipt(0, "b", "a"), Receipt(1, "c")]).ToUtf8().ToArray(),
+            ManifestComposition.Compose(Planned.Plan, Planned.Tensors, [again, Receipt(1, "c")]).ToUtf8().ToArray());
     }
 
     [Theory]
@@ -80,7 +80,7 @@ public sealed class CheckpointCommitTests : IDisposable
     {
         var receipts = batches.Select((shards, number) => Receipt(number, shards.Split(',')));
 
-        var exception = Assert.Throws<InvalidDataException>(() => CheckpointCommit.Compose(Planned.Plan, Planned.Tensors, receipts));
+        var exception = Assert.Throws<InvalidDataException>(() => ManifestComposition.Compose(Planned.Plan, Planned.Tensors, receipts));
         Assert.Contains("the plan has ", exception.Message, StringComparison.Ordinal);
     }
 
@@ -98,7 +98,7 @@ public sealed class CheckpointCommitTests : IDisposable
             ],
             new() { MaxBatchShards = 1 });
 
-        var manifest = CheckpointCommit.Compose(
+        var manifest = ManifestComposition.Compose(
             planned.Plan, planned.Tensors, [Receipt(1, "b", "a", "c") with { Packs = [new(Of("p"), new(0, 3))] }, Receipt(0, "l")]);
 
         var pack = Assert.Single(manifest.Packs);
@@ -157,7 +157,7 @@ public sealed class CheckpointCommitTests : IDisposable
         Assert.Null(await _tags.TryReadAsync(Latest, Token));
     }
 
-    private static ShardManifest Manifest() => CheckpointCommit.Compose(Planned.Plan, Planned.Tensors, [Receipt(0, "b", "a"), Receipt(1, "c")]);
+    private static ShardManifest Manifest() => ManifestComposition.Compose(Planned.Plan, Planned.Tensors, [Receipt(0, "b", "a"), Receipt(1, "c")]);
 
     private static ShardReceipt Receipt(int batch, params string[] shards) =>
         new(batch, [.. shards.Select(shard => new ReceiptShard(Of(shard), [(ulong)(shard[0] - 'a' + 1)], Created: true))], []);

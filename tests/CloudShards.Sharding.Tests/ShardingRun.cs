@@ -35,7 +35,7 @@ internal static class ShardingRun
             receipts.Add(await batches.WriteAsync(batch, null, cancellationToken));
         }
 
-        return CheckpointCommit.Compose(plan.Plan, plan.Tensors, receipts);
+        return ManifestComposition.Compose(plan.Plan, plan.Tensors, receipts);
     }
 
     /// <summary>Checks that every shard of a manifest is in a folder and is what its address says.</summary>

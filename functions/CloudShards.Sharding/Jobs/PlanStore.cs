@@ -43,18 +43,16 @@ internal sealed class PlanStore(IShardStore work)
             await TryCreateAsync(BatchOf(job, batch.Number), batch, PlanJson.Default.ShardBatch, token).ConfigureAwait(false)).ConfigureAwait(false);
     }
 
-    /// <summary>Reads the tensors.</summary>
-    public async Task<PlannedTensors> ReadTensorsAsync(ShardPlan plan, CancellationToken cancellationToken)
-    {
-        var tensors = ImmutableArray.CreateBuilder<PlannedTensor>();
-        for (var page = 0; page < PageCount(plan); page++)
-        {
-            tensors.AddRange((await ReadAsync(TensorsOf(plan.Job, page), PlanJson.Default.TensorPage, cancellationToken).ConfigureAwait(false)).Tensors);
-        }
+    /// <summary>The number of pages that a plan's tensors are on.</summary>
+    public static int PageCount(ShardPlan plan) => (plan.TensorCount + PageTensors - 1) / PageTensors;
 
-        var (metadata, values) = await ReadAsync(MetadataOf(plan.Job), PlanJson.Default.PlannedMetadata, cancellationToken).ConfigureAwait(false);
-        return new(tensors.DrainToImmutable(), metadata, values);
-    }
+    /// <summary>Reads a page of tensors; the pages follow each other in the checkpoint's order.</summary>
+    public Task<TensorPage> ReadPageAsync(string job, int page, CancellationToken cancellationToken) =>
+        ReadAsync(TensorsOf(job, page), PlanJson.Default.TensorPage, cancellationToken);
+
+    /// <summary>Reads what the manifest says beside tensors.</summary>
+    public Task<PlannedMetadata> ReadMetadataAsync(string job, CancellationToken cancellationToken) =>
+        ReadAsync(MetadataOf(job), PlanJson.Default.PlannedMetadata, cancellationToken);
 
     /// <summary>Reads a batch.</summary>
     public Task<ShardBatch> ReadBatchAsync(string job, int batch, CancellationToken cancellationToken) =>
@@ -121,8 +119,6 @@ internal sealed class PlanStore(IShardStore work)
         new() { MaxDegreeOfParallelism = MaxConcurrency, CancellationToken = cancellationToken };
 
     private static string PlanOf(string job) => $"jobs/{job}/plan.json";
-
-    private static int PageCount(ShardPlan plan) => (plan.TensorCount + PageTensors - 1) / PageTensors;
 
     private static string TensorsOf(string job, int page) => $"jobs/{job}/tensors/{page}.json";
 

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Text.Json.Serialization;
 using CloudShards.Formats;
 
 namespace CloudShards.Sharding;
@@ -12,6 +13,10 @@ public sealed record ShardReceipt(int Batch, ImmutableArray<ReceiptShard> Shards
     /// <summary>Its packs.</summary>
     // A worker of a version that knew no packs may have written it.
     public ImmutableArray<ReceiptPack> Packs { get; init; } = Packs.IsDefault ? [] : Packs;
+
+    /// <summary>How many of its shards this batch wrote.</summary>
+    [JsonIgnore]
+    public int Created => Shards.Count(shard => shard.Created);
 }
 
 /// <summary>A shard that is in the store.</summary>

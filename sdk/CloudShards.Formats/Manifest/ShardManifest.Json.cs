@@ -1,11 +1,15 @@
 using System.Buffers;
 using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
 using System.Text.Unicode;
 
 namespace CloudShards.Formats;
 
 public sealed partial record ShardManifest
 {
+    /// <summary>How a manifest is written, for who writes it piece by piece.</summary>
+    internal static JsonTypeInfo<ShardManifest> Json => ManifestJson.Default.ShardManifest;
+
     /// <summary>Reads a manifest and checks that it is consistent.</summary>
     /// <param name="utf8">The document.</param>
     /// <param name="limits">Bounds on what it may hold.</param>

@@ -7,7 +7,10 @@ namespace CloudShards;
 /// <summary>How a checkpoint is read.</summary>
 public sealed record ShardedCheckpointOptions
 {
-    /// <summary>Requests that may run at once, over all reads of the checkpoint; at least 1. Default 8.</summary>
+    /// <summary>
+    /// Requests that may run at once, over all reads of the checkpoint; at least 1. Default 32: small ones spend their time waiting for the service. Of
+    /// large ones <see cref="MaxBytesInFlight"/> lets fewer run.
+    /// </summary>
     public int MaxConcurrency
     {
         get;
@@ -16,7 +19,7 @@ public sealed record ShardedCheckpointOptions
             ArgumentOutOfRangeException.ThrowIfLessThan(value, 1);
             field = value;
         }
-    } = 8;
+    } = 32;
 
     /// <summary>
     /// Bytes that one request may ask for, at least 1; default 8 MiB. It is rounded down to whole chunks of the manifest, and to one chunk

@@ -1,6 +1,6 @@
 namespace CloudShards.Benchmarks.Contenders;
 
-/// <summary>The pipeline, with shards from 32 MiB on copied by the service itself.</summary>
+/// <summary>The pipeline, with shards above 16 MiB copied by the service itself.</summary>
 internal sealed class CopiedSharding : IContender
 {
     public string Name => "pipeline, copied by the service";

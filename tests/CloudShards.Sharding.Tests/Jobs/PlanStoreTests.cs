@@ -52,7 +52,7 @@ public sealed class PlanStoreTests : IDisposable
             """u8.ToArray());
 
         var receipts = await _plans.ReadReceiptsAsync(planned.Plan with { Job = Job }, Token);
-        var manifest = CheckpointCommit.Compose(planned.Plan, planned.Tensors, receipts);
+        var manifest = ManifestComposition.Compose(planned.Plan, planned.Tensors, receipts);
 
         Assert.True(manifest.Packs.IsDefault);
         Assert.Equal(["a", "b"], manifest.Tensors.Select(tensor => tensor.Name));

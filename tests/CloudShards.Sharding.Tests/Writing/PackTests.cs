@@ -79,7 +79,7 @@ public sealed class PackTests : IDisposable
             again.Add(await Batches().WriteAsync(batch, null, Token));
         }
 
-        Assert.Equal(CheckpointCommit.Compose(plan.Plan, plan.Tensors, first).ToUtf8(), CheckpointCommit.Compose(plan.Plan, plan.Tensors, again).ToUtf8());
+        Assert.Equal(ManifestComposition.Compose(plan.Plan, plan.Tensors, first).ToUtf8(), ManifestComposition.Compose(plan.Plan, plan.Tensors, again).ToUtf8());
         Assert.All(again.SelectMany(receipt => receipt.Shards), shard => Assert.False(shard.Created));
         Assert.Single(Directory.GetFiles(Path.Combine(_folder.Path, "packs"), "*", SearchOption.AllDirectories));
     }
