@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Buffers.Binary;
 using System.IO.Hashing;
 using System.Security.Cryptography;
@@ -11,6 +12,7 @@ internal sealed class PatternStore : IShardStore
     public const int ChunkBytes = 8 << 20;
 
     private const int PageBytes = 4 << 10;
+    private const int PieceBytes = 128 << 10;
 
     private static readonly byte[] Noise = new byte[ChunkBytes];
 
@@ -59,10 +61,10 @@ internal sealed class PatternStore : IShardStore
         return true;
     }
 
-    // No read begins but between chunks.
+    // No read begins but between chunks, and no piece but between pages.
     private static void Fill(long offset, Span<byte> destination)
     {
-        Noise.AsSpan(0, destination.Length).CopyTo(destination);
+        Noise.AsSpan((int)(offset % ChunkBytes), destination.Length).CopyTo(destination);
         for (var page = 0; page + sizeof(long) <= destination.Length; page += PageBytes)
         {
             BinaryPrimitives.WriteInt64LittleEndian(destination[page..], offset + page);
@@ -73,6 +75,20 @@ internal sealed class PatternStore : IShardStore
     {
         await Reading(offset, cancellationToken);
         Fill(offset, destination.Span);
+    }
+
+    public async ValueTask ReadAsync(string name, long offset, int length, Action<ReadOnlySpan<byte>> take, CancellationToken cancellationToken)
+    {
+        await Reading(offset, cancellationToken);
+        var piece = ArrayPool<byte>.Shared.Rent(PieceBytes);
+        for (var at = 0; at < length; at += PieceBytes)
+        {
+            var part = piece.AsSpan(0, Math.Min(PieceBytes, length - at));
+            Fill(offset + at, part);
+            take(part);
+        }
+
+        ArrayPool<byte>.Shared.Return(piece);
     }
 
     public void Read(string name, long offset, Span<byte> destination, CancellationToken cancellationToken) => Fill(offset, destination);

@@ -86,5 +86,5 @@ public sealed class ThrottlingTests : IAsyncLifetime
         Assert.Equal([TimeSpan.FromSeconds(7)], _time.Waits);
     }
 
-    private Task<ShardedCheckpoint> OpenAsync() => _stored.OpenAsync(new() { MaxRequestBytes = 1_000, TimeProvider = _time, Logger = _log });
+    private Task<ShardedCheckpoint> OpenAsync() => _stored.OpenAsync(new() { MaxRequestBytes = 1_000, MaxConcurrency = 8, TimeProvider = _time, Logger = _log });
 }
