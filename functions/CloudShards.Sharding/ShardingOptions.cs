@@ -7,7 +7,7 @@ public sealed record ShardingOptions
 {
     /// <summary>
     /// Bytes of buffers that a worker may use, whatever the checkpoint's size. Default 84 MiB, for four shards at once; at least 36 MiB. The process needs
-    /// about 100 MiB beside it, and for each tensor of a checkpoint about a kilobyte while it plans and publishes it.
+    /// about 100 MiB beside it, and for each tensor of a checkpoint about half a kilobyte while it plans and publishes it.
     /// </summary>
     public int MemoryBudgetBytes { get; init; } = 84 << 20;
 
