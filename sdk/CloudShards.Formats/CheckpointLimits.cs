@@ -56,8 +56,9 @@ public sealed record CheckpointLimits
 
     /// <summary>
     /// How many times the file's size its tensors may take when written out one by one: expanded and overlapping views repeat bytes.
-    /// Tensors with the same bytes count once, and a file may always expand to 64 MiB. Likewise, how many tensors and values a pickle may list, and how many
-    /// bytes of JSON beyond 1 MiB the values may take, for each of its bytes: what is shared is repeated.
+    /// Tensors with the same bytes count once, and a file may always expand to 64 MiB. Likewise, how many
+    /// bytes of JSON beyond 1 MiB the values of a pickle may take for each of its bytes, and four times how many tensors and values it may list: what is
+    /// shared is repeated.
     /// </summary>
     public int MaxExpansion { get; init; } = 16;
 

@@ -9,6 +9,8 @@ namespace CloudShards.Formats.Torch;
 /// </summary>
 internal sealed class StateDictWalk
 {
+    private const int ExpandedBytesOfLeaf = 4;
+
     private readonly CheckpointLimits _limits;
     private readonly PickleBudget _budget;
     private readonly StateDictCensus _census;
@@ -31,10 +33,12 @@ internal sealed class StateDictWalk
         BoundTensors(total.Tensors);
         BoundValues(total.Values);
 
-        // Each leaf took a byte of the pickle at least. Far more paths than bytes come from containers that are listed under many names.
-        if (total.Tensors + total.Values > (long)pickleBytes * limits.MaxExpansion)
+        // A leaf that is not shared takes two bytes of the pickle at least, and its key more. Far more leaves come from containers that are listed under
+        // many names, and each has a name and an entry here.
+        var leavesPerByte = Math.Max(1, limits.MaxExpansion / ExpandedBytesOfLeaf);
+        if (total.Tensors + total.Values > (long)pickleBytes * leavesPerByte)
         {
-            throw Errors.SharedTooOften(total.Tensors + total.Values, pickleBytes, limits.MaxExpansion);
+            throw Errors.SharedTooOften(total.Tensors + total.Values, pickleBytes, leavesPerByte);
         }
     }
 

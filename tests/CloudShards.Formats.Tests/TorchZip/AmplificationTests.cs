@@ -107,6 +107,21 @@ public sealed class AmplificationTests
     }
 
     [Fact]
+    public void ADictionaryListedUnderManyNamesIsRefusedBeforeItIsListed()
+    {
+        // Found by fuzzing: 16 KB that took 92 MB.
+        var pickle = Pickle(
+            Tensor(W, [4], [1]), Put(0), Pop, Dict([.. Enumerable.Range(0, 500).Select(i => ($"{i}", Get(0)))]), Put(1), Pop, Many(500, Get(1)));
+        var file = ZipBytes.Checkpoint(pickle, ("0", new byte[16]));
+
+        var (allocated, refusal) = CheckpointBytes.Measure(file);
+
+        Assert.Equal(CheckpointError.LimitExceeded, refusal?.Error);
+        Assert.Contains(nameof(CheckpointLimits.MaxExpansion), refusal!.Message, StringComparison.Ordinal);
+        Assert.InRange(allocated, 0, 4 << 20);
+    }
+
+    [Fact]
     public void ViewsThatSpanTheFileAreRefusedWhereTheyWouldBeReadForEver()
     {
         const int Elements = 4 << 20;
