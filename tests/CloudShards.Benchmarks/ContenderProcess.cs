@@ -8,7 +8,9 @@ namespace CloudShards.Benchmarks;
 internal static class ContenderProcess
 {
     private const int MaxWarmUps = 50;
-    private static readonly TimeSpan WarmUpTime = TimeSpan.FromSeconds(0.5);
+    private const int WarmUpRests = 4;
+    private static readonly TimeSpan WarmUpTime = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan RestTime = TimeSpan.FromMilliseconds(150);
 
     /// <summary>Runs a contender in a process of its own.</summary>
     public static async Task<Measurement> StartAsync(Contest contest, int contender, Arena arena, CancellationToken cancellationToken)
@@ -71,14 +73,25 @@ internal static class ContenderProcess
         }
     }
 
-    // What reads may be repeated until its code is compiled for good; what writes is done then.
+    // What reads may be repeated until its code is compiled for good; what writes is done then. The runtime does that only after a tenth of a second in
+    // which no code was compiled for the first time: hence the rests.
     private static async Task WarmUpAsync(IContender contender, Arena arena, TimeSpan time, Traffic traffic, CancellationToken cancellationToken)
     {
         var job = await contender.PrepareAsync(arena, traffic, cancellationToken);
-        var clock = Stopwatch.GetTimestamp();
-        for (var run = 0; run == 0 || (run < MaxWarmUps && Stopwatch.GetElapsedTime(clock) < time); run++)
+        for (var rest = 0; rest < WarmUpRests; rest++)
         {
-            await job.RunAsync(cancellationToken);
+            var clock = Stopwatch.GetTimestamp();
+            for (var run = 0; run == 0 || (run < MaxWarmUps && Stopwatch.GetElapsedTime(clock) < time / WarmUpRests); run++)
+            {
+                await job.RunAsync(cancellationToken);
+            }
+
+            if (time == TimeSpan.Zero)
+            {
+                return;
+            }
+
+            await Task.Delay(RestTime, cancellationToken);
         }
     }
 }
