@@ -42,6 +42,13 @@ public sealed class Folder : IShardStore, IDisposable
         await _store.ReadAsync(name, offset, destination, cancellationToken);
     }
 
+    public async ValueTask ReadAsync(string name, long offset, int length, Action<ReadOnlySpan<byte>> take, CancellationToken cancellationToken)
+    {
+        Note(_read, name);
+        BeforeRead();
+        await _store.ReadAsync(name, offset, length, take, cancellationToken);
+    }
+
     public void Read(string name, long offset, Span<byte> destination, CancellationToken cancellationToken)
     {
         Note(_read, name);
