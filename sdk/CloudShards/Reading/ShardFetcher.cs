@@ -20,12 +20,6 @@ internal sealed class ShardFetcher(
         }
 
         var (blob, range) = (StoreLayout.Shard(tensor.Digest), new ByteRange(offset, destination.Length));
-        if (options.Verification == ShardVerification.None)
-        {
-            await AskAsync(blob, destination.Length, () => store.ReadAsync(blob, offset, destination, cancellationToken), cancellationToken).ConfigureAwait(false);
-            return false;
-        }
-
         foreach (var chunk in await AskVerifiedAsync(tensor, blob, range, () => Copying(destination), cancellationToken).ConfigureAwait(false))
         {
             var at = ChunkSums.RangeOf(tensor, chunkBytes, chunk);
@@ -39,7 +33,7 @@ internal sealed class ShardFetcher(
     public async ValueTask<bool> FetchAsync(TensorSlice slice, PlannedRequest request, Memory<byte> destination, CancellationToken cancellationToken)
     {
         var (tensor, blob) = (slice.Tensor, StoreLayout.Shard(slice.Tensor.Digest));
-        if (cache?.Has(tensor) == true && TryReadCached(cache, slice, request, destination, cancellationToken))
+        if (cache is not null && TryReadCached(cache, slice, request, destination, cancellationToken))
         {
             return true;
         }

@@ -53,6 +53,24 @@ public sealed class TelemetryTests : IDisposable
         Assert.Single(_log.Lines, line => line.Contains("arrived damaged", StringComparison.Ordinal));
     }
 
+    [Fact]
+    public async Task APartThatTheCacheLacksIsCountedAsMissing()
+    {
+        var store = new DirectoryShardStore(_folder.Path);
+        var writer = new CheckpointWriter(store, _name);
+        await writer.WriteTensorAsync("a", TensorDType.U8, [25, 10], new byte[250], Token);
+        await writer.PublishAsync(cancellationToken: Token);
+        var sums = new ConcurrentDictionary<string, double>();
+        using var listener = Listen(sums);
+        var options = new ShardedCheckpointOptions { CacheFolder = Path.Combine(_folder.Path, "cache") };
+        await using var checkpoint = await ShardedCheckpoint.OpenFromAsync(store, _name, options, Token);
+
+        await checkpoint.ReadSliceAsync("a", [Range.All, 2..5], new byte[75], Token);
+
+        Assert.Equal(1, sums["cloudshards.cache.misses"]);
+        Assert.Equal(1, sums["cloudshards.requests"]);
+    }
+
     private MeterListener Listen(ConcurrentDictionary<string, double> sums)
     {
         var listener = new MeterListener
