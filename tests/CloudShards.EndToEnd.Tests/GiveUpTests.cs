@@ -90,12 +90,7 @@ public sealed class GiveUpTests(AzuriteFixture azurite)
     [Fact]
     public async Task ABatchThatOthersHaveDoneIsNoReasonToEndTheJob()
     {
-        var storage = await StorageContainers.CreateAsync(azurite);
-        var queue = await BatchQueue.CreateAsync(azurite);
-        var upload = await storage.UploadAsync("model.safetensors", await FileAsync());
-        var worker = storage.NewPipeline(Options, queue.Client, _clock);
-        await worker.UploadedAsync(upload.Event, Token);
-        var messages = await queue.TakeAllAsync();
+        var (_, _, worker, messages) = await DispatchAsync();
         await worker.BatchAsync(messages[0], Token);
 
         var status = await worker.BatchFailedAsync(messages[0], Token);
@@ -113,12 +108,7 @@ public sealed class GiveUpTests(AzuriteFixture azurite)
     [Fact]
     public async Task ABatchThatCannotPublishEndsTheJob()
     {
-        var storage = await StorageContainers.CreateAsync(azurite);
-        var queue = await BatchQueue.CreateAsync(azurite);
-        var upload = await storage.UploadAsync("model.safetensors", await FileAsync());
-        var worker = storage.NewPipeline(Options, queue.Client, _clock);
-        await worker.UploadedAsync(upload.Event, Token);
-        var messages = await queue.TakeAllAsync();
+        var (storage, queue, worker, messages) = await DispatchAsync();
         foreach (var message in messages.Skip(1))
         {
             await worker.BatchAsync(message, Token);
@@ -168,6 +158,16 @@ public sealed class GiveUpTests(AzuriteFixture azurite)
         }
 
         Assert.InRange(requests, 10, 1000);
+    }
+
+    private async Task<(StorageContainers Storage, BatchQueue Queue, CheckpointPipeline Worker, IReadOnlyList<BinaryData> Messages)> DispatchAsync()
+    {
+        var storage = await StorageContainers.CreateAsync(azurite);
+        var queue = await BatchQueue.CreateAsync(azurite);
+        var upload = await storage.UploadAsync("model.safetensors", await FileAsync());
+        var worker = storage.NewPipeline(Options, queue.Client, _clock);
+        await worker.UploadedAsync(upload.Event, Token);
+        return (storage, queue, worker, await queue.TakeAllAsync());
     }
 
     private static async Task AssertSeenAsync(StorageContainers storage, JobStatus status)

@@ -81,17 +81,17 @@ internal sealed class ManifestComposition
         foreach (var (digest, (first, count)) in _packs)
         {
             var (packed, shard, offset, end) = (ImmutableArray.CreateBuilder<PackedTensor>(count), -1, 0L, 0L);
-            for (; next < byShard.Length && _shardOf[byShard[next]] < first + count; next++)
+            for (; next < byShard.Length && _shardOf[byShard[next]] is var current && current < first + count; next++)
             {
-                var tensor = _tensors[byShard[next]];
-                if (_shardOf[byShard[next]] < first)
+                if (current < first)
                 {
                     continue;
                 }
 
-                if (_shardOf[byShard[next]] != shard)
+                var tensor = _tensors[byShard[next]];
+                if (current != shard)
                 {
-                    (shard, offset, end) = (_shardOf[byShard[next]], end, end + tensor.Bytes);
+                    (shard, offset, end) = (current, end, end + tensor.Bytes);
                 }
 
                 packed.Add(new(tensor.Name, offset));

@@ -9,10 +9,6 @@ namespace CloudShards.Cli;
 /// <summary>A blob: with the SAS in its address, or else as whoever is signed in.</summary>
 internal sealed class BlobLocation : CheckpointLocation
 {
-    // A token for Azure Storage goes to Azure's own hosts alone.
-    private static readonly string[] AzureHosts =
-        [".blob.core.windows.net", ".blob.storage.azure.net", ".blob.core.chinacloudapi.cn", ".blob.core.usgovcloudapi.net"];
-
     private readonly BlobUriBuilder _address;
     private readonly TokenCredential? _credential;
 
@@ -25,9 +21,7 @@ internal sealed class BlobLocation : CheckpointLocation
     /// <exception cref="CommandException">The address is of a container.</exception>
     public static BlobLocation? TryOf(Uri address)
     {
-        var parts = TryParse(address);
-        var hasSas = parts?.Sas is { Signature.Length: > 0 };
-        if (parts is null || (!hasSas && !IsAzure(address)))
+        if (Addresses.TryParseBlob(address) is not var (parts, hasSas))
         {
             return null;
         }
@@ -53,22 +47,6 @@ internal sealed class BlobLocation : CheckpointLocation
     {
         // The client has nothing to free.
     }
-
-    private static BlobUriBuilder? TryParse(Uri address)
-    {
-        try
-        {
-            return new(address);
-        }
-        catch (FormatException)
-        {
-            // A query that begins as a SAS does and is none. What its server makes of it will be told.
-            return null;
-        }
-    }
-
-    private static bool IsAzure(Uri address) =>
-        address.Scheme == Uri.UriSchemeHttps && AzureHosts.Any(host => address.IdnHost.EndsWith(host, StringComparison.OrdinalIgnoreCase));
 
     private async Task<ICheckpointSource?> TryOpenAsync(BlobUriBuilder address, CancellationToken cancellationToken)
     {

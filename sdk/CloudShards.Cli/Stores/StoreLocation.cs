@@ -6,10 +6,6 @@ namespace CloudShards.Cli;
 /// <summary>Finds the shards that an argument names.</summary>
 internal static class StoreLocation
 {
-    // A token for Azure Storage goes to Azure's own hosts alone.
-    private static readonly string[] AzureHosts =
-        [".blob.core.windows.net", ".blob.storage.azure.net", ".blob.core.chinacloudapi.cn", ".blob.core.usgovcloudapi.net"];
-
     /// <summary>The help of the argument.</summary>
     public const string Description =
         "Where the shards are: the https:// address of a blob container, with a SAS or as whoever is signed in, or a local folder.";
@@ -29,9 +25,7 @@ internal static class StoreLocation
 
     private static BlobContainerClient ContainerAt(Uri address)
     {
-        var parts = TryParse(address);
-        var hasSas = parts?.Sas is { Signature.Length: > 0 };
-        if (parts is null || (!hasSas && !IsAzure(address)))
+        if (Addresses.TryParseBlob(address) is not var (parts, hasSas))
         {
             throw Errors.NotAzure(Addresses.Display(address));
         }
@@ -45,19 +39,4 @@ internal static class StoreLocation
 
         return hasSas ? new(parts.ToUri()) : new(parts.ToUri(), new DefaultAzureCredential());
     }
-
-    private static BlobUriBuilder? TryParse(Uri address)
-    {
-        try
-        {
-            return new(address);
-        }
-        catch (FormatException)
-        {
-            return null;
-        }
-    }
-
-    private static bool IsAzure(Uri address) =>
-        address.Scheme == Uri.UriSchemeHttps && AzureHosts.Any(host => address.IdnHost.EndsWith(host, StringComparison.OrdinalIgnoreCase));
 }

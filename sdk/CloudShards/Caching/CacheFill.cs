@@ -16,9 +16,6 @@ internal sealed class CacheFill(ShardCache cache, ShardedTensor tensor, CacheRoo
     private int _isEnded;
     private long _written;
 
-    /// <summary>The shard.</summary>
-    public Digest Shard => tensor.Digest;
-
     /// <summary>Writes a piece; pieces may come in any order and at once, each once.</summary>
     public void Write(long offset, ReadOnlySpan<byte> piece)
     {

@@ -77,8 +77,12 @@ internal sealed class Unpacking(ImmutableArray<PackedRead> reads, Func<ShardedTe
             if (!_isTaken[i] && from < read.End)
             {
                 var part = piece[(int)(from - _at)..(int)(Math.Min(end, read.End) - _at)];
-                part.CopyTo((_open[i] ??= read.Open()).Memory.Span[(int)(from - read.Offset)..]);
-                Finish(i, read.End <= end);
+                var open = _open[i] ??= read.Open();
+                part.CopyTo(open.Memory.Span[(int)(from - read.Offset)..]);
+                if (read.End <= end)
+                {
+                    Finish(i, open);
+                }
             }
         }
 
@@ -90,18 +94,15 @@ internal sealed class Unpacking(ImmutableArray<PackedRead> reads, Func<ShardedTe
         _at = end;
     }
 
-    private void Finish(int index, bool isWhole)
+    private void Finish(int index, PackedRead.Piece whole)
     {
-        if (isWhole && _open[index] is { } whole)
+        using (whole)
         {
-            using (whole)
+            _open[index] = null;
+            if (isRight(reads[index].Tensor, whole.Memory))
             {
-                _open[index] = null;
-                if (isRight(reads[index].Tensor, whole.Memory))
-                {
-                    _isTaken[index] = true;
-                    whole.Take(isCached: false);
-                }
+                _isTaken[index] = true;
+                whole.Take(isCached: false);
             }
         }
     }
