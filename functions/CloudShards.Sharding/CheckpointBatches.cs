@@ -26,9 +26,7 @@ internal sealed class CheckpointBatches
         _pace = new(_lanes, clock);
         _copy = options.CopyByService && shards is BlobShardStore blobs ? new(blobs, new(uploads, clock), clock, log) : null;
         _commit = new(shards, new(shards, clock));
-        _writer = new(
-            shards,
-            new() { ChunkBytes = options.ChunkBytes, MaxBufferedBytes = ShardingOptions.BufferedBytes, MaxBuffers = options.Lanes, Clock = clock });
+        _writer = new(shards, new() { ChunkBytes = options.ChunkBytes, BufferBytes = options.BufferBytes, Clock = clock });
     }
 
     /// <summary>Opens one version of an upload.</summary>

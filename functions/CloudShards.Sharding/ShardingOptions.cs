@@ -6,8 +6,9 @@ namespace CloudShards.Sharding;
 public sealed record ShardingOptions
 {
     /// <summary>
-    /// Bytes of buffers that a worker may use, whatever the checkpoint's size. Default 84 MiB, for four shards at once; at least 36 MiB. The process needs
-    /// about 100 MiB beside it, and for each tensor of a checkpoint about half a kilobyte while it plans and publishes it.
+    /// Bytes of buffers that a worker may use, whatever the checkpoint's size. Default 84 MiB, for five shards at once, or one of up to 80 MiB; at least 36 MiB.
+    /// A shard that finds no room in them is read twice where the service does not copy it. The process needs about 100 MiB beside them, and for each tensor
+    /// of a checkpoint about half a kilobyte while it plans and publishes it.
     /// </summary>
     public int MemoryBudgetBytes { get; init; } = 84 << 20;
 
@@ -71,16 +72,18 @@ public sealed record ShardingOptions
         return rules.Where(rule => rule.IsBad).Select(rule => rule.Problem);
     }
 
-    /// <summary>A tensor of up to this many bytes is read once, into memory, and written in one request; a larger one block by block. 16 MiB.</summary>
-    public const int BufferedBytes = TensorGather.WindowBytes;
+    /// <summary>Bytes of a worker's buffers for each shard that it works on at once: 16 MiB. A larger shard has more of them, where there are so many.</summary>
+    public const int BufferedBytes = 16 << 20;
 
-    /// <summary>A shard of at least this many bytes is copied by the service, where it can: whatever the worker would have to read twice.</summary>
+    /// <summary>A shard of at least this many bytes is copied by the service, where it can: it would not travel up in one request.</summary>
     public const int CopiedBytes = BufferedBytes + 1;
 
     internal const int ViewBlockBytes = 4 << 20;
 
     internal BatchBounds Bounds => new(MaxBatchBytes, MaxBatchShards, ChunkBytes, MaxPackedBytes);
 
-    // Each lane has a buffer; the one that reads views has a window and a block beside it.
-    internal int Lanes => Math.Max(1, (MemoryBudgetBytes - BufferedBytes - ViewBlockBytes) / BufferedBytes);
+    // One lane at a time reads views, and has a block beside its buffer.
+    internal int Lanes => (MemoryBudgetBytes - ViewBlockBytes) / BufferedBytes;
+
+    internal int BufferBytes => Lanes * BufferedBytes;
 }

@@ -71,9 +71,16 @@ internal static class TensorDigests
             return await HashAsync(range.Length, (offset, block, token) => source.ReadAsync(range.Offset + offset, block, token), cancellationToken);
         }
 
-        using var block = MemoryPool<byte>.Shared.Rent(ShardingOptions.ViewBlockBytes);
-        using var view = new ViewReader(source, tensor, block.Memory[..ShardingOptions.ViewBlockBytes]);
-        return await HashAsync(tensor.Bytes, view.ReadAsync, cancellationToken);
+        using var block = MemoryPool<byte>.Shared.Rent(BlockBytes);
+        using var window = MemoryPool<byte>.Shared.Rent((int)Math.Min(tensor.Bytes, GroupBytes));
+        using var sha256 = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        var view = new ViewReader(source, tensor, block.Memory[..BlockBytes]);
+        await foreach (var piece in view.ReadAllAsync(window.Memory[..(int)Math.Min(tensor.Bytes, GroupBytes)], cancellationToken))
+        {
+            sha256.AppendData(piece.Span);
+        }
+
+        return new(sha256.GetHashAndReset());
     }
 
     private static async Task<Digest> HashAsync(long length, ShardContent content, CancellationToken cancellationToken)

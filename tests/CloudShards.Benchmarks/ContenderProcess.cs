@@ -33,11 +33,15 @@ internal static class ContenderProcess
         }
     }
 
-    /// <summary>Runs a contender here, warm, and prints its measurement.</summary>
-    public static async Task RunAsync(IContender contender, Arena arena, bool isReading, TextWriter output, CancellationToken cancellationToken)
+    /// <summary>Runs a contender here and prints its measurement.</summary>
+    public static async Task RunAsync(Contest contest, IContender contender, Arena arena, TextWriter output, CancellationToken cancellationToken)
     {
-        using var traffic = new Traffic();
-        await WarmUpAsync(contender, arena.WarmUp!, isReading ? WarmUpTime : TimeSpan.Zero, traffic, cancellationToken);
+        using var traffic = new Traffic(contest.Latency);
+        if (contest.IsWarm)
+        {
+            await WarmUpAsync(contender, arena.WarmUp!, contest.IsReading ? WarmUpTime : TimeSpan.Zero, traffic, cancellationToken);
+        }
+
         NativeBytes.FreeAll();
         GC.Collect();
         GC.WaitForPendingFinalizers();

@@ -32,6 +32,15 @@ internal static class Contests
             ],
             Process) { Mebibytes = 4096, Tensors = 300 },
         new(
+            "cold",
+            "Loading the whole model as the first thing that a process does, its code not yet compiled.",
+            [
+                new PlainLoad("plain HTTP ranges", new()),
+                new SdkLoad("SDK, verified", new()),
+                new SdkLoad("SDK, not verified", new() { Verification = ShardVerification.None }),
+            ],
+            Process) { Mebibytes = 4096, Tensors = 300, IsWarm = false },
+        new(
             "small",
             "Loading tensors of 64 KiB from their shards and from packs, beside a plain GET of every shard.",
             [
@@ -81,6 +90,17 @@ internal static class Contests
             Shardings = [new() { ChunkBytes = SmallChunkBytes }, new() { ChunkBytes = SmallChunkBytes, MaxPackedBytes = 0 }],
         },
         new(
+            "latency",
+            "Loading tensors of 64 KiB where each request waits 20 ms on its way, by many numbers of requests, each beside plain GETs in the same number.",
+            [.. Concurrencies.Select(LatencyHeat)])
+        {
+            Model = SyntheticModel.CreateSmall,
+            Mebibytes = null,
+            Tensors = 4_000,
+            Shardings = [new(), new() { MaxPackedBytes = 0 }],
+            Latency = TimeSpan.FromMilliseconds(20),
+        },
+        new(
             "shard",
             "Sharding an uploaded file in Azurite, beside a bare loop that reads, hashes and writes.",
             [new BareSharding(), new PipelineSharding(), new RepeatedSharding()]) { IsReading = false },
@@ -94,6 +114,8 @@ internal static class Contests
             [new FolderSharding()]) { IsReading = false, Shardings = [] },
     ];
 
+    public static Contest Named(string name) => All.Single(contest => contest.Name == name);
+
     private static IReadOnlyList<IContender> LargeHeat(int count, int mebibytes)
     {
         var options = OptionsOf(count, mebibytes);
@@ -106,6 +128,17 @@ internal static class Contests
         new SdkLoad($"SDK, no packs, {count} at once", OptionsOf(count, 8)) { IsPacked = false },
         .. RequestMebibytes.Select(mebibytes => new SdkLoad($"SDK, packs, {count} x {mebibytes} MiB", OptionsOf(count, mebibytes))),
     ];
+
+    private static IReadOnlyList<IContender> LatencyHeat(int count)
+    {
+        var options = new ShardedCheckpointOptions { MaxConcurrency = count };
+        return
+        [
+            new PlainLoad($"plain HTTP, every shard, {count} at once", options),
+            new SdkLoad($"SDK, no packs, {count} at once", options) { IsPacked = false },
+            new SdkLoad($"SDK, packs, {count} at once", options),
+        ];
+    }
 
     // Bytes in flight are not to be what bounds the number.
     private static ShardedCheckpointOptions OptionsOf(int count, int mebibytes) => new()

@@ -33,6 +33,17 @@ var parse = new Command("parse", "The parsers in memory, beside JsonDocument.Par
 parse.SetAction(async (parsed, token) => await Parsing.RunAsync(parsed.GetValue(count), parsed.GetValue(rounds), Console.Out, token));
 root.Add(parse);
 
+var sizes = new Option<int[]>("--gib")
+{
+    Description = "Sizes of the made-up checkpoints, in GiB.",
+    DefaultValueFactory = _ => MemoryCurve.Gibibytes,
+    AllowMultipleArgumentsPerToken = true,
+};
+var many = new Option<int>("--many") { Description = "Tensors of the one that has many; 0 for none.", DefaultValueFactory = _ => MemoryCurve.ManyTensors };
+var curve = new Command("curve", "The memory of a worker by the size of the checkpoint. 10 GiB take 21 GiB of disk for a while.") { sizes, many };
+curve.SetAction(async (parsed, token) => await MemoryCurve.RunAsync(parsed.GetValue(sizes)!, parsed.GetValue(many), Console.Out, token));
+root.Add(curve);
+
 var name = new Argument<string>("contest");
 var contender = new Argument<int>("contender");
 var arena = new Argument<string>("arena");
@@ -40,9 +51,8 @@ var run = new Command("run", "Runs one contender once, as the contests do in a p
 run.Hidden = true;
 run.SetAction(async (parsed, token) =>
 {
-    var contest = Contests.All.Single(contest => contest.Name == parsed.GetValue(name));
-    await ContenderProcess.RunAsync(
-        contest.Contenders[parsed.GetValue(contender)], Arena.Parse(parsed.GetValue(arena)!), contest.IsReading, Console.Out, token);
+    var contest = Contests.Named(parsed.GetValue(name)!);
+    await ContenderProcess.RunAsync(contest, contest.Contenders[parsed.GetValue(contender)], Arena.Parse(parsed.GetValue(arena)!), Console.Out, token);
 });
 root.Add(run);
 return await root.Parse(args).InvokeAsync();

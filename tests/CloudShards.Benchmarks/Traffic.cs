@@ -4,7 +4,8 @@ using Azure.Storage.Blobs;
 namespace CloudShards.Benchmarks;
 
 /// <summary>The one way out of a contender's process: counts requests and bytes, for plain HTTP and for Azure's client alike.</summary>
-internal sealed class Traffic() : DelegatingHandler(new SocketsHttpHandler { UseProxy = false, MaxConnectionsPerServer = 64 })
+/// <param name="latency">How long each request waits on its way, as over a network.</param>
+internal sealed class Traffic(TimeSpan latency = default) : DelegatingHandler(new SocketsHttpHandler { UseProxy = false, MaxConnectionsPerServer = 64 })
 {
     private long _requests;
     private long _received;
@@ -22,6 +23,7 @@ internal sealed class Traffic() : DelegatingHandler(new SocketsHttpHandler { Use
     {
         Interlocked.Increment(ref _requests);
         Interlocked.Add(ref _sent, request.Content?.Headers.ContentLength ?? 0);
+        await (latency > TimeSpan.Zero ? Task.Delay(latency, cancellationToken) : Task.CompletedTask);
         var response = await base.SendAsync(request, cancellationToken);
         Interlocked.Add(ref _received, request.Method == HttpMethod.Head ? 0 : response.Content.Headers.ContentLength ?? 0);
         return response;

@@ -9,7 +9,7 @@ internal static class ShardingRun
     public static ShardWriter Writer(IShardStore store, ShardingOptions? options = null)
     {
         options ??= new();
-        return new(store, new() { ChunkBytes = options.ChunkBytes, MaxBufferedBytes = ShardingOptions.BufferedBytes, MaxBuffers = options.Lanes });
+        return new(store, new() { ChunkBytes = options.ChunkBytes, BufferBytes = options.BufferBytes });
     }
 
     public static async Task<ShardManifest> RunAsync(

@@ -5,6 +5,12 @@ namespace CloudShards.Tests;
 /// <summary>A store that notes what is asked of it and lets a test do something before and after a read.</summary>
 internal sealed class RecordingStore(IShardStore store) : IShardStore
 {
+    private readonly Lock _turn = new();
+    private int _reads;
+
+    /// <summary>The most ranges that were read at once.</summary>
+    public int MostReadsAtOnce { get; private set; }
+
     /// <summary>What was asked, as in <c>read tensors/… 0+100</c>.</summary>
     public ConcurrentQueue<string> Requests { get; } = [];
 
@@ -25,9 +31,24 @@ internal sealed class RecordingStore(IShardStore store) : IShardStore
     public async ValueTask ReadAsync(string name, long offset, Memory<byte> destination, CancellationToken cancellationToken)
     {
         Requests.Enqueue($"read {name} {offset}+{destination.Length}");
-        await Reading(cancellationToken);
-        await store.ReadAsync(name, offset, destination, cancellationToken);
-        Read(offset, destination.Span);
+        lock (_turn)
+        {
+            MostReadsAtOnce = Math.Max(MostReadsAtOnce, ++_reads);
+        }
+
+        try
+        {
+            await Reading(cancellationToken);
+            await store.ReadAsync(name, offset, destination, cancellationToken);
+            Read(offset, destination.Span);
+        }
+        finally
+        {
+            lock (_turn)
+            {
+                _reads--;
+            }
+        }
     }
 
     void IShardStore.Read(string name, long offset, Span<byte> destination, CancellationToken cancellationToken)

@@ -73,7 +73,7 @@ internal sealed class BatchWriter(ImmutableArray<ICheckpointSource> sources, Sha
             }
         }
 
-        // One after the other, for each has a window beside its lane's buffer.
+        // One after the other, for each has a block beside its buffer.
         if (views.Count > 0)
         {
             yield return async token =>
@@ -99,8 +99,8 @@ internal sealed class BatchWriter(ImmutableArray<ICheckpointSource> sources, Sha
     private async Task WriteGroupAsync(
         ICheckpointSource source, ByteRangeGroup group, List<ByteRange> ranges, Action<int, WrittenShard> finish, CancellationToken cancellationToken)
     {
-        using var buffer = await writer.RentAsync(cancellationToken).ConfigureAwait(false);
-        var content = buffer.Memory[..(int)group.Extent.Length];
+        using var buffer = await writer.RentAsync((int)group.Extent.Length, cancellationToken).ConfigureAwait(false);
+        var content = buffer.Memory;
         await source.ReadAsync(group.Extent.Offset, content, cancellationToken).ConfigureAwait(false);
         await WriteSmallAsync(
             group.Members.Select(i => (i, content.Slice((int)(ranges[i].Offset - group.Extent.Offset), (int)ranges[i].Length))), finish, cancellationToken)
@@ -109,7 +109,7 @@ internal sealed class BatchWriter(ImmutableArray<ICheckpointSource> sources, Sha
 
     private async Task<Digest> WritePackAsync(ImmutableArray<TensorInfo> tensors, Action<int, WrittenShard> finish, CancellationToken cancellationToken)
     {
-        using var buffer = await writer.RentAsync(cancellationToken).ConfigureAwait(false);
+        using var buffer = await writer.RentAsync(ShardingOptions.BufferedBytes, cancellationToken).ConfigureAwait(false);
         var shards = await _packs.ReadAsync(tensors, buffer.Memory, cancellationToken).ConfigureAwait(false);
         await WriteSmallAsync(shards.Index(), finish, cancellationToken).ConfigureAwait(false);
         return await writer.WritePackAsync(buffer.Memory[..shards.Sum(shard => shard.Length)], cancellationToken).ConfigureAwait(false);
@@ -157,11 +157,19 @@ internal sealed class BatchWriter(ImmutableArray<ICheckpointSource> sources, Sha
 
     private async Task<WrittenShard> WriteViewAsync(TensorInfo tensor, CancellationToken cancellationToken)
     {
+        using var window = await writer.RentAsync((int)Math.Min(tensor.Bytes, writer.MaxBufferBytes), cancellationToken).ConfigureAwait(false);
         var block = ArrayPool<byte>.Shared.Rent(ShardingOptions.ViewBlockBytes);
         try
         {
-            using var view = new ViewReader(sources[tensor.File], tensor, block);
-            return await writer.WriteAsync(tensor.Bytes, view.ReadAsync, cancellationToken).ConfigureAwait(false);
+            var view = new ViewReader(sources[tensor.File], tensor, block);
+            if (tensor.Bytes <= window.Length)
+            {
+                await view.ReadAsync(0, window.Memory, cancellationToken).ConfigureAwait(false);
+                return await writer.WriteAsync(window.Memory, cancellationToken).ConfigureAwait(false);
+            }
+
+            var sums = await writer.HashAsync(view.ReadAllAsync(window.Memory, cancellationToken)).ConfigureAwait(false);
+            return await writer.WriteAsync(sums, view.ReadAllAsync(window.Memory, cancellationToken), cancellationToken).ConfigureAwait(false);
         }
         finally
         {

@@ -27,8 +27,7 @@ internal sealed class PackReader(ImmutableArray<ICheckpointSource> sources)
             (shards[i], rest) = (rest[..(int)tensor.Bytes], rest[(int)tensor.Bytes..]);
             if (tensor.Contiguous is null)
             {
-                using var view = new ViewReader(sources[tensor.File], tensor, window);
-                await view.ReadAsync(0, shards[i], cancellationToken).ConfigureAwait(false);
+                await new ViewReader(sources[tensor.File], tensor, window).ReadAsync(0, shards[i], cancellationToken).ConfigureAwait(false);
             }
         }
 

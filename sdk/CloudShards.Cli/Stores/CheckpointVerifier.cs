@@ -16,7 +16,7 @@ internal sealed class CheckpointVerifier(IShardStore store, ShardManifest manife
 
     // A writer's own hashing reads one block while it hashes another. Its buffers bound the memory: Lanes times two blocks.
     private readonly ShardWriter _hashing = new(
-        store, new() { ChunkBytes = manifest.ChunkBytes, BlockBytes = BlockBytes, MaxBufferedBytes = 2 * BlockBytes, MaxBuffers = Lanes });
+        store, new() { ChunkBytes = manifest.ChunkBytes, BlockBytes = BlockBytes, BufferBytes = 2 * BlockBytes * Lanes });
 
     private readonly Dictionary<string, ShardedTensor> _tensors = manifest.Tensors.ToDictionary(tensor => tensor.Name, StringComparer.Ordinal);
 

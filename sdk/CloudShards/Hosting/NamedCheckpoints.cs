@@ -4,7 +4,9 @@ using Microsoft.Extensions.Options;
 
 namespace CloudShards;
 
-/// <summary>The checkpoints that a program's configuration names. All members may be called at once from several threads.</summary>
+/// <summary>
+/// The checkpoints that a program's configuration names. The requests of all that are open share one budget. All members may be called at once from several threads.
+/// </summary>
 public sealed class NamedCheckpoints
 {
     private readonly CloudShardsSettings _settings;
@@ -14,7 +16,8 @@ public sealed class NamedCheckpoints
     {
         Store = store;
         _settings = settings.Value;
-        _options = _settings.ToOptions() with { Logger = logger };
+        var options = _settings.ToOptions();
+        _options = options with { Logger = logger, Budget = new(options.MaxConcurrency, options.MaxBytesInFlight) };
     }
 
     /// <summary>Where the shards are.</summary>

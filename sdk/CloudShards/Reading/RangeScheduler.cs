@@ -4,7 +4,7 @@ using CloudShards.Formats;
 
 namespace CloudShards;
 
-/// <summary>Runs the requests of all reads of a checkpoint, a bounded number at a time, and verifies what arrives.</summary>
+/// <summary>Runs the requests of all reads of a checkpoint, as its budget lets them, and verifies what arrives.</summary>
 internal sealed class RangeScheduler
 {
     // What pieces of targets may take together, in each call.
@@ -24,14 +24,14 @@ internal sealed class RangeScheduler
     {
         var chunkBytes = manifest.ChunkBytes;
         (_options, _telemetry) = (options, telemetry);
-        _budget = new(options.MaxConcurrency, options.MaxBytesInFlight);
+        _budget = options.Budget ?? new(options.MaxConcurrency, options.MaxBytesInFlight);
         _cache = options.CacheFolder is { } folder ? new(CacheFolder.At(folder), manifest, options.CacheMaxBytes, options.TimeProvider, telemetry) : null;
         _fetcher = new(store, _cache, _budget, chunkBytes, options, telemetry);
         _packs = new(_fetcher, telemetry);
         _planner = new(chunkBytes, options.MaxRequestBytes, options.MaxGapBytes);
 
         // Small tensors have a chunk each, so that a manifest's chunks, however large, are no reason for a larger request.
-        _packPlanner = new(manifest.Packs, Math.Min(options.MaxRequestBytes, options.MaxBytesInFlight), options.MaxGapBytes);
+        _packPlanner = new(manifest.Packs, Math.Min(options.MaxRequestBytes, _budget.MaxBytes), options.MaxGapBytes);
     }
 
     /// <summary>What it would cost to read parts of tensors together.</summary>

@@ -3,22 +3,38 @@ namespace CloudShards;
 /// <summary>
 /// Lets requests in while their number and their bytes stay within bounds; the others wait, first come, first served. A request that is
 /// larger than all of the bytes is let in alone. Where the service is asked too much, the bound on the number is halved, and then grows
-/// again by one for as many requests as it lets in at once.
+/// again by one for as many requests as it lets in at once. Checkpoints may share one: <see cref="ShardedCheckpointOptions.Budget"/>.
 /// </summary>
-internal sealed class RequestBudget(int maxRequests, long maxBytes)
+public sealed class RequestBudget
 {
     private readonly Lock _turn = new();
     private readonly LinkedList<Waiter> _waiting = [];
     private int _requests;
     private long _bytes;
-    private double _limit = maxRequests;
+    private double _limit;
     private int _round;
 
+    /// <summary>A budget.</summary>
+    /// <param name="maxRequests">Requests that may run at once, at least 1.</param>
+    /// <param name="maxBytes">Bytes that they together may have asked for, at least 1.</param>
+    public RequestBudget(int maxRequests, long maxBytes)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(maxRequests, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(maxBytes, 1);
+        (MaxRequests, MaxBytes, _limit) = (maxRequests, maxBytes, maxRequests);
+    }
+
+    /// <summary>Requests that may run at once.</summary>
+    public int MaxRequests { get; }
+
+    /// <summary>Bytes that they together may have asked for.</summary>
+    public long MaxBytes { get; }
+
     /// <summary>Counts the halvings, so that requests which ran beside each other halve the bound once.</summary>
-    public int Round => Volatile.Read(ref _round);
+    internal int Round => Volatile.Read(ref _round);
 
     /// <summary>Takes note of a refusal of a request that began in a round; the requests that may now run at once.</summary>
-    public int Narrow(int round)
+    internal int Narrow(int round)
     {
         lock (_turn)
         {
@@ -33,17 +49,17 @@ internal sealed class RequestBudget(int maxRequests, long maxBytes)
     }
 
     /// <summary>Takes note of a request that went well.</summary>
-    public void Widen()
+    internal void Widen()
     {
         lock (_turn)
         {
-            _limit = Math.Min(maxRequests, _limit + (1 / _limit));
+            _limit = Math.Min(MaxRequests, _limit + (1 / _limit));
             Admit();
         }
     }
 
     /// <summary>Waits until a request of so many bytes may run; disposing the result ends it.</summary>
-    public async ValueTask<Lease> EnterAsync(long bytes, CancellationToken cancellationToken)
+    internal async ValueTask<Lease> EnterAsync(long bytes, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
         if (Join(bytes) is { } waiter)
@@ -64,7 +80,7 @@ internal sealed class RequestBudget(int maxRequests, long maxBytes)
     }
 
     /// <summary>As <see cref="EnterAsync"/>, on the caller's thread.</summary>
-    public Lease Enter(long bytes, CancellationToken cancellationToken)
+    internal Lease Enter(long bytes, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
         if (Join(bytes) is { } waiter)
@@ -88,7 +104,7 @@ internal sealed class RequestBudget(int maxRequests, long maxBytes)
     /// Lets others run instead of a request that is running, for a while, and then waits until it may run again, before those that have not
     /// begun. It keeps its bytes: it still has its memory. Whatever comes of it, the request counts as running afterwards.
     /// </summary>
-    public async ValueTask PauseAsync(TimeSpan delay, TimeProvider time, CancellationToken cancellationToken)
+    internal async ValueTask PauseAsync(TimeSpan delay, TimeProvider time, CancellationToken cancellationToken)
     {
         Rest();
         Waiter? waiter = null;
@@ -109,7 +125,7 @@ internal sealed class RequestBudget(int maxRequests, long maxBytes)
     }
 
     /// <summary>As <see cref="PauseAsync"/>, on the caller's thread.</summary>
-    public void Pause(TimeSpan delay, TimeProvider time, CancellationToken cancellationToken)
+    internal void Pause(TimeSpan delay, TimeProvider time, CancellationToken cancellationToken)
     {
         Rest();
         Waiter? waiter = null;
@@ -211,7 +227,7 @@ internal sealed class RequestBudget(int maxRequests, long maxBytes)
     }
 
     // What waits with its bytes at hand needs no others.
-    private bool Fits(long bytes) => _requests < (int)_limit && (bytes == 0 || _bytes == 0 || _bytes + bytes <= maxBytes);
+    private bool Fits(long bytes) => _requests < (int)_limit && (bytes == 0 || _bytes == 0 || _bytes + bytes <= MaxBytes);
 
     private void Count(long bytes) => (_requests, _bytes) = (_requests + 1, _bytes + bytes);
 

@@ -50,6 +50,17 @@ public sealed record ShardedCheckpointOptions
     } = 64 << 20;
 
     /// <summary>
+    /// What bounds the requests of this checkpoint together with those of others, in place of <see cref="MaxBytesInFlight"/>; of one call, <see cref="MaxConcurrency"/>
+    /// run at most in any case. Null, the default: a budget of its own.
+    /// </summary>
+    /// <example>
+    /// Two models that are loaded at once, within 64 MiB of requests: <code>
+    /// var options = new ShardedCheckpointOptions { Budget = new(maxRequests: 32, maxBytes: 64 &lt;&lt; 20) };
+    /// </code>
+    /// </example>
+    public RequestBudget? Budget { get; init; }
+
+    /// <summary>
     /// The most unwanted bytes that are read, and dropped, between two runs of a slice, or two tensors of a pack, rather than making a request for each; default
     /// 256 KiB, about what arrives in the time that a request takes. 0 reads no byte that is not wanted.
     /// </summary>

@@ -49,7 +49,7 @@ public interface IShardStore
     /// <summary>The blobs whose names begin with a prefix, in no order. Opening and reading checkpoints never lists.</summary>
     IAsyncEnumerable<StoredBlob> ListAsync(string prefix, CancellationToken cancellationToken);
 
-    /// <summary>Creates a blob in one write; false where it is there already, which then stays as it is.</summary>
+    /// <summary>Creates a blob, which appears whole or not at all; false where it is there already, which then stays as it is.</summary>
     ValueTask<bool> TryCreateAsync(string name, ReadOnlyMemory<byte> content, CancellationToken cancellationToken);
 
     /// <summary>

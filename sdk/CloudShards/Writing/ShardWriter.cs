@@ -4,9 +4,8 @@ using CloudShards.Formats;
 namespace CloudShards;
 
 /// <summary>
-/// Writes shards under their digests. A shard that is there already is not written again. Content that is given by a delegate is read once
-/// where it fits in a buffer, else twice: to learn its digest, and to send it. Memory: <see cref="ShardWriterOptions.MaxBuffers"/> buffers
-/// of <see cref="ShardWriterOptions.MaxBufferedBytes"/>. Calls may run at once.
+/// Writes shards under their digests. A shard that is there already is not written again. Content that is not in memory is read once where it fits in
+/// the buffers, else twice: to learn its digest, and to send it. Calls may run at once, and share <see cref="ShardWriterOptions.BufferBytes"/>.
 /// </summary>
 internal sealed class ShardWriter(IShardStore store, ShardWriterOptions options)
 {
@@ -17,12 +16,18 @@ internal sealed class ShardWriter(IShardStore store, ShardWriterOptions options)
     private const int ProbedBytes = 1 << 20;
     private const int MaxAttempts = 3;
 
-    private readonly BufferPool _buffers = new(Math.Max(options.MaxBufferedBytes, 2 * options.BlockBytes), options.MaxBuffers);
+    private readonly BufferPool _buffers = new(Math.Max(options.BufferBytes, 2 * options.BlockBytes));
 
-    /// <summary>Waits for one of the writer's buffers, for content that is brought into memory only to be written.</summary>
-    public ValueTask<BufferPool.Lease> RentAsync(CancellationToken cancellationToken) => _buffers.RentAsync(cancellationToken);
+    /// <summary>The longest buffer that there is.</summary>
+    public int MaxBufferBytes => _buffers.Bytes;
 
-    /// <summary>Lets go of the buffers that nobody uses.</summary>
+    // One block is read while another is hashed or sent.
+    private int RingBytes => 2 * options.BlockBytes;
+
+    /// <summary>Waits for a buffer, for content that is brought into memory only to be written. Who has one must not wait for another.</summary>
+    public ValueTask<BufferPool.Lease> RentAsync(int length, CancellationToken cancellationToken) => _buffers.RentAsync(length, cancellationToken);
+
+    /// <summary>Lets go of the buffers, unless somebody uses one.</summary>
     public void ReleaseBuffers() => _buffers.Release();
 
     /// <summary>Writes content that is in memory.</summary>
@@ -30,16 +35,13 @@ internal sealed class ShardWriter(IShardStore store, ShardWriterOptions options)
     public async Task<WrittenShard> WriteAsync(ReadOnlyMemory<byte> content, CancellationToken cancellationToken)
     {
         using var hasher = new ShardHasher(options.ChunkBytes);
-        for (var rest = content; !rest.IsEmpty; rest = rest[Math.Min(options.BlockBytes, rest.Length)..])
+        foreach (var block in Cut(content))
         {
             cancellationToken.ThrowIfCancellationRequested();
-            hasher.Append(rest[..Math.Min(options.BlockBytes, rest.Length)].Span);
+            hasher.Append(block.Span);
         }
 
-        var sums = hasher.Finish();
-        return content.Length <= options.MaxBufferedBytes
-            ? await CreateAsync(sums, content, cancellationToken).ConfigureAwait(false)
-            : await CreateAsync(sums, Blocks(content), cancellationToken).ConfigureAwait(false);
+        return await CreateAsync(hasher.Finish(), content, cancellationToken).ConfigureAwait(false);
     }
 
     /// <summary>Writes <paramref name="length"/> bytes of content that a delegate gives.</summary>
@@ -49,18 +51,32 @@ internal sealed class ShardWriter(IShardStore store, ShardWriterOptions options)
     public async Task<WrittenShard> WriteAsync(long length, ShardContent content, CancellationToken cancellationToken)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(length);
-        using var buffer = await _buffers.RentAsync(cancellationToken).ConfigureAwait(false);
-        var sums = await HashAsync(length, content, buffer.Memory, cancellationToken).ConfigureAwait(false);
-        return length <= options.MaxBufferedBytes
-            ? await CreateAsync(sums, buffer.Memory[..(int)length], cancellationToken).ConfigureAwait(false)
-            : await CreateAsync(sums, Blocks(sums, content, buffer.Memory, cancellationToken), cancellationToken).ConfigureAwait(false);
+        var isHeld = length <= MaxBufferBytes;
+        using var buffer = await _buffers.RentAsync(isHeld ? (int)length : RingBytes, cancellationToken).ConfigureAwait(false);
+        IAsyncEnumerable<ReadOnlyMemory<byte>> Read() => ReadBlocksAsync(length, content, buffer.Memory, cancellationToken);
+        var sums = await HashAsync(Read()).ConfigureAwait(false);
+        return isHeld
+            ? await CreateAsync(sums, buffer.Memory, cancellationToken).ConfigureAwait(false)
+            : await WriteAsync(sums, Read(), cancellationToken).ConfigureAwait(false);
     }
 
     /// <summary>Reads and hashes content without writing it.</summary>
     public async Task<ShardSums> HashAsync(long length, ShardContent content, CancellationToken cancellationToken)
     {
-        using var buffer = await _buffers.RentAsync(cancellationToken).ConfigureAwait(false);
-        return await HashAsync(length, content, buffer.Memory, cancellationToken).ConfigureAwait(false);
+        using var buffer = await _buffers.RentAsync((int)Math.Min(length, RingBytes), cancellationToken).ConfigureAwait(false);
+        return await HashAsync(ReadBlocksAsync(length, content, buffer.Memory, cancellationToken)).ConfigureAwait(false);
+    }
+
+    /// <summary>Hashes content that is given block by block.</summary>
+    public async Task<ShardSums> HashAsync(IAsyncEnumerable<ReadOnlyMemory<byte>> blocks)
+    {
+        using var hasher = new ShardHasher(options.ChunkBytes);
+        await foreach (var block in blocks.ConfigureAwait(false))
+        {
+            hasher.Append(block.Span);
+        }
+
+        return hasher.Finish();
     }
 
     /// <summary>Writes content that was hashed before, in blocks.</summary>
@@ -69,8 +85,19 @@ internal sealed class ShardWriter(IShardStore store, ShardWriterOptions options)
     /// </exception>
     public async Task<WrittenShard> WriteAsync(ShardSums sums, ShardContent content, CancellationToken cancellationToken)
     {
-        using var buffer = await _buffers.RentAsync(cancellationToken).ConfigureAwait(false);
-        return await CreateAsync(sums, Blocks(sums, content, buffer.Memory, cancellationToken), cancellationToken).ConfigureAwait(false);
+        using var buffer = await _buffers.RentAsync((int)Math.Min(sums.Bytes, RingBytes), cancellationToken).ConfigureAwait(false);
+        return await WriteAsync(sums, ReadBlocksAsync(sums.Bytes, content, buffer.Memory, cancellationToken), cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>Writes content that was hashed before and is given block by block, each valid until the next is asked for.</summary>
+    /// <exception cref="InvalidDataException">
+    /// The content changed since, or the store has a shard of that digest and another length.
+    /// </exception>
+    public async Task<WrittenShard> WriteAsync(ShardSums sums, IAsyncEnumerable<ReadOnlyMemory<byte>> blocks, CancellationToken cancellationToken)
+    {
+        var name = StoreLayout.Shard(sums.Digest);
+        ValueTask<bool> Create() => store.TryCreateAsync(name, CheckedAsync(sums, blocks), cancellationToken);
+        return new(sums, await CreateAsync(name, sums.Bytes, true, Create, cancellationToken).ConfigureAwait(false));
     }
 
     /// <summary>Writes a pack: shards back to back.</summary>
@@ -103,13 +130,6 @@ internal sealed class ShardWriter(IShardStore store, ShardWriterOptions options)
     private async Task<WrittenShard> CreateAsync(ShardSums sums, ReadOnlyMemory<byte> content, CancellationToken cancellationToken) =>
         new(sums, await CreateAsync(StoreLayout.Shard(sums.Digest), content, cancellationToken).ConfigureAwait(false));
 
-    private async Task<WrittenShard> CreateAsync(ShardSums sums, IAsyncEnumerable<ReadOnlyMemory<byte>> blocks, CancellationToken cancellationToken)
-    {
-        var name = StoreLayout.Shard(sums.Digest);
-        ValueTask<bool> Create() => store.TryCreateAsync(name, blocks, cancellationToken);
-        return new(sums, await CreateAsync(name, sums.Bytes, true, Create, cancellationToken).ConfigureAwait(false));
-    }
-
     private Task<bool> CreateAsync(string name, ReadOnlyMemory<byte> content, CancellationToken cancellationToken) => CreateAsync(
         name, content.Length, content.Length >= ProbedBytes, () => store.TryCreateAsync(name, content, cancellationToken), cancellationToken);
 
@@ -132,26 +152,16 @@ internal sealed class ShardWriter(IShardStore store, ShardWriterOptions options)
         throw Errors.ShardNeitherThereNorNot(name);
     }
 
-    // Content that fits in the buffer stays in it. The next block is read while this one is hashed.
-    private async Task<ShardSums> HashAsync(long length, ShardContent content, Memory<byte> buffer, CancellationToken cancellationToken)
+    private async IAsyncEnumerable<ReadOnlyMemory<byte>> CheckedAsync(ShardSums sums, IAsyncEnumerable<ReadOnlyMemory<byte>> blocks)
     {
         using var hasher = new ShardHasher(options.ChunkBytes);
-        await foreach (var block in ReadBlocksAsync(length, content, buffer, cancellationToken).ConfigureAwait(false))
+        await foreach (var content in blocks.ConfigureAwait(false))
         {
-            hasher.Append(block.Span);
-        }
-
-        return hasher.Finish();
-    }
-
-    private async IAsyncEnumerable<ReadOnlyMemory<byte>> Blocks(
-        ShardSums sums, ShardContent content, Memory<byte> buffer, [EnumeratorCancellation] CancellationToken cancellationToken)
-    {
-        using var hasher = new ShardHasher(options.ChunkBytes);
-        await foreach (var block in ReadBlocksAsync(sums.Bytes, content, buffer, cancellationToken).ConfigureAwait(false))
-        {
-            hasher.Append(block.Span);
-            yield return block;
+            foreach (var block in Cut(content))
+            {
+                hasher.Append(block.Span);
+                yield return block;
+            }
         }
 
         // Thrown before the end of the enumeration, so that nothing is committed.
@@ -161,7 +171,15 @@ internal sealed class ShardWriter(IShardStore store, ShardWriterOptions options)
         }
     }
 
-    // A block is valid until the next is asked for, which is being read by then.
+    private IEnumerable<ReadOnlyMemory<byte>> Cut(ReadOnlyMemory<byte> content)
+    {
+        for (var at = 0; at < content.Length; at += Math.Min(options.BlockBytes, content.Length - at))
+        {
+            yield return content.Slice(at, Math.Min(options.BlockBytes, content.Length - at));
+        }
+    }
+
+    // Content that fits in the buffer stays in it. Else a block is valid until the next is asked for, which is being read by then.
     private async IAsyncEnumerable<ReadOnlyMemory<byte>> ReadBlocksAsync(
         long length, ShardContent content, Memory<byte> buffer, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
@@ -188,17 +206,6 @@ internal sealed class ShardWriter(IShardStore store, ShardWriterOptions options)
             await next.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
     }
-
-    private async IAsyncEnumerable<ReadOnlyMemory<byte>> Blocks(ReadOnlyMemory<byte> content)
-    {
-        await ValueTask.CompletedTask.ConfigureAwait(false);
-        while (!content.IsEmpty)
-        {
-            var block = content[..Math.Min(options.BlockBytes, content.Length)];
-            content = content[block.Length..];
-            yield return block;
-        }
-    }
 }
 
 /// <summary>How shards are written.</summary>
@@ -207,14 +214,11 @@ internal sealed record ShardWriterOptions
     /// <summary>Bytes that one chunk sum covers.</summary>
     public int ChunkBytes { get; init; } = ShardManifest.DefaultChunkBytes;
 
-    /// <summary>Bytes up to which content is read once, held and created in one write. Default 32 MiB.</summary>
-    public int MaxBufferedBytes { get; init; } = 32 << 20;
+    /// <summary>Bytes of all buffers together, and so the longest content that is read once and held. At least two blocks are taken. Default 128 MiB.</summary>
+    public int BufferBytes { get; init; } = 128 << 20;
 
     /// <summary>Bytes that are read, hashed and sent at a time. Default 8 MiB: the service is fastest with blocks above 4 MiB.</summary>
     public int BlockBytes { get; init; } = 8 << 20;
-
-    /// <summary>Writes that may hold a buffer at once. Default 4.</summary>
-    public int MaxBuffers { get; init; } = 4;
 
     /// <summary>The clock by which shards age.</summary>
     public TimeProvider Clock { get; init; } = TimeProvider.System;

@@ -1,3 +1,5 @@
+using Azure.Storage;
+using Azure.Storage.Blobs.Models;
 using CloudShards.LocalHost;
 using CloudShards.Sharding;
 
@@ -22,7 +24,10 @@ internal sealed class EmulatorServer : IStorageServer
     {
         var uploads = Account.Container(StorageNames.Uploads, _traffic);
         await uploads.CreateIfNotExistsAsync(cancellationToken: cancellationToken);
-        return await uploads.GetBlobClient(file).OpenWriteAsync(overwrite: true, cancellationToken: cancellationToken);
+
+        // Without a sum to check, Azurite makes a CRC-64 of each block, in JavaScript.
+        var options = new BlobOpenWriteOptions { TransferValidation = new() { ChecksumAlgorithm = StorageChecksumAlgorithm.MD5 } };
+        return await uploads.GetBlobClient(file).OpenWriteAsync(overwrite: true, options, cancellationToken);
     }
 
     public async Task<IShardStore> OpenStoreAsync(string container, CancellationToken cancellationToken)

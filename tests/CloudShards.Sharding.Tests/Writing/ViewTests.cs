@@ -37,7 +37,7 @@ public sealed class ViewTests : IDisposable
 
     [Theory]
     [MemberData(nameof(Views))]
-    public async Task AViewOfManyWindowsIsGatheredWhole(string view, long[] shape, long[] strides, long offset, ElementTransform transform)
+    public async Task AViewIsGatheredWholeInOneWindowAndInMany(string view, long[] shape, long[] strides, long offset, ElementTransform transform)
     {
         var matrix = await WriteAsync();
         using var source = new FileCheckpointSource(matrix, "matrix.pt");
@@ -49,11 +49,15 @@ public sealed class ViewTests : IDisposable
             Layout = whole.Layout with { ElementOffset = offset, Strides = [.. strides], Transform = transform },
         };
 
-        var manifest = await ShardingRun.RunAsync(
-            source, description with { Tensors = [tensor] }, new DirectoryShardStore(_folder.Path), Token);
+        var expected = Naive(shape, strides, offset, transform);
+        foreach (var options in (ShardingOptions[])[new(), new() { MemoryBudgetBytes = 36 << 20 }])
+        {
+            var folder = Path.Combine(_folder.Path, $"{options.MemoryBudgetBytes}");
+            var manifest = await ShardingRun.RunAsync(source, description with { Tensors = [tensor] }, new DirectoryShardStore(folder), Token, options);
 
-        Assert.True(Naive(shape, strides, offset, transform) == Assert.Single(manifest.Tensors).Digest, view);
-        ShardingRun.AssertStored(manifest, _folder.Path);
+            Assert.True(expected == Assert.Single(manifest.Tensors).Digest, view);
+            ShardingRun.AssertStored(manifest, folder);
+        }
     }
 
     private async Task<string> WriteAsync()

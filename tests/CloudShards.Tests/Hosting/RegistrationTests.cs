@@ -41,6 +41,22 @@ public sealed class RegistrationTests : IAsyncLifetime
         Assert.Contains("`chat`", Assert.Throws<KeyNotFoundException>(() => checkpoints["other"]).Message, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task AllCheckpointsOfAConfigurationShareItsBudget()
+    {
+        using var host = Host(
+            _ => _stored.Store, ("Checkpoints:chat", "team/model:prod"), ("Checkpoints:draft", _stored.Reference.ToString()), ("MaxRequestBytes", "1000"), ("MaxConcurrency", "2"));
+        var checkpoints = host.Services.GetRequiredService<NamedCheckpoints>();
+        await using var chat = await checkpoints.OpenAsync("chat", Token);
+        await using var draft = await checkpoints.OpenAsync("draft", Token);
+        _stored.Store.Reading = async _ => await Task.Yield();
+
+        await Task.WhenAll(chat.ReadAsync("embed.weight", new byte[20_000], Token), draft.ReadAsync("embed.weight", new byte[20_000], Token));
+
+        Assert.Equal(40, _stored.Store.Count("read"));
+        Assert.InRange(_stored.Store.MostReadsAtOnce, 1, 2);
+    }
+
     [Theory]
     [InlineData("Folder", "/nowhere", typeof(DirectoryShardStore))]
     [InlineData("Container", "https://account.blob.core.windows.net/shards", typeof(BlobShardStore))]

@@ -74,24 +74,33 @@ public sealed class BulkReadTests : IAsyncLifetime
     public async Task RequestsOfAllCallsTogetherAreBounded()
     {
         await using var checkpoint = await _stored.OpenAsync(new() { MaxConcurrency = 3, MaxRequestBytes = 1 });
-        var (running, most) = (0, 0);
-        _stored.Store.Reading = async _ =>
-        {
-            var now = Interlocked.Increment(ref running);
-            lock (_stored)
-            {
-                most = Math.Max(most, now);
-            }
-
-            await Task.Yield();
-            Interlocked.Decrement(ref running);
-        };
+        _stored.Store.Reading = async _ => await Task.Yield();
 
         await Task.WhenAll(Enumerable.Range(0, 10).Select(_ => checkpoint.ReadAsync("embed.weight", new byte[20_000], Token)));
 
         Assert.Equal(200, _stored.Store.Count("read"));
-        Assert.InRange(most, 1, 3);
+        Assert.InRange(_stored.Store.MostReadsAtOnce, 1, 3);
     }
+
+    [Fact]
+    public async Task CheckpointsThatShareABudgetStayWithinItTogether()
+    {
+        var options = new ShardedCheckpointOptions { MaxConcurrency = 9, MaxRequestBytes = 1, Budget = new(maxRequests: 3, maxBytes: 2_500) };
+        await using var first = await _stored.OpenAsync(options);
+        await using var second = await _stored.OpenAsync(options);
+        _stored.Store.Reading = async _ => await Task.Yield();
+
+        await Task.WhenAll(first.ReadAsync("embed.weight", new byte[20_000], Token), second.ReadAsync("embed.weight", new byte[20_000], Token));
+
+        // Each request has a chunk of 1,000 bytes.
+        Assert.Equal(40, _stored.Store.Count("read"));
+        Assert.InRange(_stored.Store.MostReadsAtOnce, 1, 2);
+    }
+
+    [Theory]
+    [InlineData(0, 1)]
+    [InlineData(1, 0)]
+    public void ABudgetOfNothingIsRefused(int requests, long bytes) => Assert.Throws<ArgumentOutOfRangeException>(() => new RequestBudget(requests, bytes));
 
     [Fact]
     public async Task TheFirstFailureEndsTheOthers()
