@@ -6,7 +6,7 @@ namespace CloudShards.Sharding;
 public sealed record ShardingOptions
 {
     /// <summary>
-    /// Bytes of buffers that a worker may use, whatever the checkpoint's size. Default 84 MiB, for five shards at once, or one of up to 80 MiB; at least 36 MiB.
+    /// Bytes of buffers that a worker may use, whatever the checkpoint's size. Default 84 MiB, for five shards at once, or one of up to 80 MiB; at least 20 MiB.
     /// A shard that finds no room in them is read twice where the service does not copy it. The process needs about 100 MiB beside them, and for each tensor
     /// of a checkpoint about half a kilobyte while it plans and publishes it.
     /// </summary>
@@ -48,7 +48,7 @@ public sealed record ShardingOptions
     /// <summary>Bounds on what an uploaded file may ask for.</summary>
     public CheckpointLimits Limits { get; init; } = CheckpointLimits.Default;
 
-    private const int MinMemoryBudgetBytes = 36 << 20;
+    private const int MinMemoryBudgetBytes = 20 << 20;
     private const int MinChunkBytes = 64 << 10;
     private const int MostPackedBytes = 64 << 10;
     private static readonly TimeSpan MaxSetQuietPeriod = TimeSpan.FromDays(1);
@@ -58,7 +58,7 @@ public sealed record ShardingOptions
     {
         (bool IsBad, string Problem)[] rules =
         [
-            (MemoryBudgetBytes < MinMemoryBudgetBytes, $"{nameof(MemoryBudgetBytes)}` is {MemoryBudgetBytes}; it is at least {MinMemoryBudgetBytes} (36 MiB)."),
+            (MemoryBudgetBytes < MinMemoryBudgetBytes, $"{nameof(MemoryBudgetBytes)}` is {MemoryBudgetBytes}; it is at least {MinMemoryBudgetBytes} (20 MiB)."),
             (MaxBatchBytes < 1, $"{nameof(MaxBatchBytes)}` is {MaxBatchBytes}; it is at least 1."),
             (MaxBatchShards < 1, $"{nameof(MaxBatchShards)}` is {MaxBatchShards}; it is at least 1."),
             (ChunkBytes < MinChunkBytes, $"{nameof(ChunkBytes)}` is {ChunkBytes}; it is at least {MinChunkBytes} (64 KiB)."),

@@ -14,7 +14,7 @@ internal static class MemoryCurve
     private const int ManyMebibytes = 300;
 
     /// <summary>Measures, and prints each figure when it is there: the largest take minutes.</summary>
-    public static async Task RunAsync(IReadOnlyList<int> gibibytes, int manyTensors, TextWriter output, CancellationToken cancellationToken)
+    public static async Task RunAsync(IReadOnlyList<int> gibibytes, int tensors, int manyTensors, TextWriter output, CancellationToken cancellationToken)
     {
         var progress = new Progress<string>(output.WriteLine);
         await output.WriteLineAsync("Sharding from Azurite; each row has an emulator and a process of its own. `of loop`: the bare loop's time by this row's.");
@@ -22,7 +22,7 @@ internal static class MemoryCurve
         var large = Contests.Named("large");
         foreach (var size in gibibytes)
         {
-            var model = SyntheticModel.Create((long)size << 30, Tensors);
+            var model = SyntheticModel.Create((long)size << 30, tensors);
             var limit = 0.0;
             foreach (var (i, contender) in large.Contenders.Index())
             {

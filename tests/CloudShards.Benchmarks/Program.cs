@@ -39,9 +39,10 @@ var sizes = new Option<int[]>("--gib")
     DefaultValueFactory = _ => MemoryCurve.Gibibytes,
     AllowMultipleArgumentsPerToken = true,
 };
+var perSize = new Option<int>("--tensors") { Description = "Tensors of each.", DefaultValueFactory = _ => MemoryCurve.Tensors };
 var many = new Option<int>("--many") { Description = "Tensors of the one that has many; 0 for none.", DefaultValueFactory = _ => MemoryCurve.ManyTensors };
-var curve = new Command("curve", "The memory of a worker by the size of the checkpoint. 10 GiB take 21 GiB of disk for a while.") { sizes, many };
-curve.SetAction(async (parsed, token) => await MemoryCurve.RunAsync(parsed.GetValue(sizes)!, parsed.GetValue(many), Console.Out, token));
+var curve = new Command("curve", "The memory of a worker by the size of the checkpoint. 10 GiB take 21 GiB of disk for a while.") { sizes, perSize, many };
+curve.SetAction(async (parsed, token) => await MemoryCurve.RunAsync(parsed.GetValue(sizes)!, parsed.GetValue(perSize), parsed.GetValue(many), Console.Out, token));
 root.Add(curve);
 
 var name = new Argument<string>("contest");

@@ -12,6 +12,7 @@ public sealed class FanOutTests(AzuriteFixture azurite)
 {
     private const int Tensors = 8;
     private static readonly ShardingOptions Options = new() { MaxBatchShards = 2, MaxPackedBytes = 0 };
+    private static readonly ShardingOptions HalvesOptions = new() { MaxBatchShards = Tensors / 2, MaxPackedBytes = 0 };
     private static readonly ShardingOptions OtherOptions = new() { MaxBatchShards = 5, MaxPackedBytes = 64 };
 
     private static CancellationToken Token => TestContext.Current.CancellationToken;
@@ -151,11 +152,11 @@ public sealed class FanOutTests(AzuriteFixture azurite)
         {
             var hook = new RequestHook();
             var (storage, queue, upload) = await UploadAsync(hook);
-            await storage.NewPipeline(Options, queue.Client).UploadedAsync(upload.Event, Token);
+            await storage.NewPipeline(HalvesOptions, queue.Client).UploadedAsync(upload.Event, Token);
             var messages = await queue.TakeAllAsync();
             foreach (var message in messages.Skip(1))
             {
-                await storage.NewPipeline(Options, queue.Client).BatchAsync(message, Token);
+                await storage.NewPipeline(HalvesOptions, queue.Client).BatchAsync(message, Token);
             }
 
             using var life = CancellationTokenSource.CreateLinkedTokenSource(Token);
@@ -163,10 +164,10 @@ public sealed class FanOutTests(AzuriteFixture azurite)
             Task DieAsync(int number) => number == moment ? life.CancelAsync() : Task.CompletedTask;
             hook.Sending = (number, _) => onceTheServerHasDoneItsPart ? Task.CompletedTask : DieAsync(number);
             hook.Answered = (number, _) => onceTheServerHasDoneItsPart ? DieAsync(number) : Task.CompletedTask;
-            var died = await Record.ExceptionAsync(() => storage.NewPipeline(Options, queue.Client).BatchAsync(messages[0], life.Token));
+            var died = await Record.ExceptionAsync(() => storage.NewPipeline(HalvesOptions, queue.Client).BatchAsync(messages[0], life.Token));
             requests = died is null ? at : requests;
 
-            var status = await storage.Plain.NewPipeline(Options, queue.Client).BatchAsync(messages[0], Token);
+            var status = await storage.Plain.NewPipeline(HalvesOptions, queue.Client).BatchAsync(messages[0], Token);
             Assert.Equal((JobState.Committed, new(Tensors, Tensors)), (status!.State, status.Shards));
             await storage.ReadAllAsync("model");
         }

@@ -11,13 +11,14 @@ using Microsoft.Extensions.Time.Testing;
 
 namespace CloudShards.EndToEnd.Tests;
 
-/// <summary>Shards above 16 MiB are copied by the service from the upload's bytes. Tensors here are of 65 and 33 MiB: two blocks, and one.</summary>
+/// <summary>Shards above 16 MiB are copied by the service from the upload's bytes. Tensors here are of 65 and 17 MiB: two blocks, and one.</summary>
 public sealed class ServerSideCopyTests(AzuriteFixture azurite)
 {
     private const int Small = 1000;
     private const string CopySource = "x-ms-copy-source";
     private const string CannotVerifyCopySource = "CannotVerifyCopySource";
-    private static readonly int[] Large = [65 << 20, 33 << 20];
+    private static readonly int[] Large = [65 << 20, 17 << 20];
+    private static readonly ShardingOptions OneLane = new() { MemoryBudgetBytes = 20 << 20 };
 
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 
@@ -101,16 +102,17 @@ public sealed class ServerSideCopyTests(AzuriteFixture azurite)
     [InlineData(501, 10_000, false)]
     public async Task ARefusalIsRememberedForAWhile(int status, int minutes, bool isAskedAgain)
     {
-        var (storage, upload) = await UploadAsync();
+        var storage = await StorageContainers.CreateAsync(azurite);
+        var content = await Checkpoints.SafetensorsAsync(0, new SyntheticTensor("large", TensorDType.U8, [Large[^1]]));
         var (copies, clock) = (0, new FakeTimeProvider(DateTimeOffset.UtcNow));
         var hook = new RequestHook { Answering = (_, request) => IsCopy(request) && ++copies > 0 ? new ErrorResponse(status, CannotVerifyCopySource) : null };
-        var worker = storage.BeforeSigning(hook).NewPipeline(new() { MemoryBudgetBytes = 36 << 20 }, clock: clock);
-        await worker.UploadedAsync(upload.Event, Token);
+        var worker = storage.BeforeSigning(hook).NewPipeline(OneLane, clock: clock);
+        await worker.UploadedAsync((await storage.UploadAsync("model.safetensors", content)).Event, Token);
         await ForgetAsync(storage);
         var before = copies;
 
         clock.Advance(TimeSpan.FromMinutes(minutes));
-        var again = await storage.UploadAsync("model.safetensors", await FileAsync());
+        var again = await storage.UploadAsync("model.safetensors", content);
         Assert.Equal(JobState.Committed, (await worker.UploadedAsync(again.Event, Token)).State);
 
         Assert.Equal((true, isAskedAgain), (before > 0, copies > before));
@@ -131,7 +133,7 @@ public sealed class ServerSideCopyTests(AzuriteFixture azurite)
                 }
             },
         };
-        var worker = storage.BeforeSigning(hook).NewPipeline(new() { MemoryBudgetBytes = 36 << 20 });
+        var worker = storage.BeforeSigning(hook).NewPipeline(OneLane);
 
         var status = await worker.UploadedAsync(upload.Event, Token);
 
@@ -151,7 +153,7 @@ public sealed class ServerSideCopyTests(AzuriteFixture azurite)
             ? throw new IOException("Connection reset.")
             : Task.CompletedTask;
 
-        var status = await storage.NewPipeline(new() { MemoryBudgetBytes = 36 << 20 }).UploadedAsync(upload.Event, Token);
+        var status = await storage.NewPipeline(OneLane).UploadedAsync(upload.Event, Token);
 
         Assert.Equal((JobState.Committed, true), (status.State, lost > 1));
         await storage.ReadAllAsync("model");
@@ -259,8 +261,8 @@ public sealed class ServerSideCopyTests(AzuriteFixture azurite)
             return sending(number, request);
         };
 
-        // One lane: the refusal of the first is known to the second.
-        var status = await storage.BeforeSigning(hook).NewPipeline(new() { MemoryBudgetBytes = 36 << 20 }).UploadedAsync(upload.Event, Token);
+        // The refusal of the first is known to the second.
+        var status = await storage.BeforeSigning(hook).NewPipeline(OneLane).UploadedAsync(upload.Event, Token);
 
         Assert.Equal((JobState.Committed, 3), (status.State, status.ShardsCreated));
         Assert.InRange(asked, 1, 2);

@@ -56,7 +56,7 @@ public sealed class SetRaceTests(AzuriteFixture azurite)
     [Fact]
     public async Task AFileOfASetInWorkDoesNotWait()
     {
-        var options = new ShardingOptions { MaxBatchShards = 1, MaxPackedBytes = 0 };
+        var options = new ShardingOptions { MaxBatchShards = 10, MaxPackedBytes = 0 };
         var set = CheckpointSet.OfCorpus("hf_st");
         var requests = int.MaxValue;
         for (var at = 0; at < requests; at++)

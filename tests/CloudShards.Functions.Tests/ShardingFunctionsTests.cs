@@ -64,7 +64,7 @@ public sealed class ShardingFunctionsTests(AzuriteFixture azurite)
 
         Assert.Equal(
             [
-                "Setting `Sharding__MemoryBudgetBytes` is 1000; it is at least 37748736 (36 MiB).",
+                "Setting `Sharding__MemoryBudgetBytes` is 1000; it is at least 20971520 (20 MiB).",
                 "Setting `Sharding__MaxBatchShards` is 0; it is at least 1.",
                 "Setting `Sharding__MaxPackedBytes` is 65537; it is 0 to 65536 (64 KiB).",
                 "Setting `Sharding__SetQuietPeriod` is 2.00:00:00; it is 0 to 1.00:00:00.",

@@ -20,6 +20,9 @@ internal sealed class RecordingStore(IShardStore store) : IShardStore
     /// <summary>Called with a range's offset and its bytes, which it may change.</summary>
     public RangeRead Read { get; set; } = (_, _) => { };
 
+    /// <summary>Called for each block of a blob that is created from blocks.</summary>
+    public Action<ReadOnlyMemory<byte>> Block { get; set; } = _ => { };
+
     /// <summary>Called before a blob is replaced.</summary>
     public Func<Task> Replacing { get; set; } = () => Task.CompletedTask;
 
@@ -91,7 +94,7 @@ internal sealed class RecordingStore(IShardStore store) : IShardStore
     public ValueTask<bool> TryCreateAsync(string name, IAsyncEnumerable<ReadOnlyMemory<byte>> blocks, CancellationToken cancellationToken)
     {
         Requests.Enqueue($"blocks {name}");
-        return store.TryCreateAsync(name, blocks, cancellationToken);
+        return store.TryCreateAsync(name, Watched(blocks), cancellationToken);
     }
 
     public async ValueTask<bool> TryReplaceAsync(
@@ -100,6 +103,15 @@ internal sealed class RecordingStore(IShardStore store) : IShardStore
         Requests.Enqueue($"replace {name}");
         await Replacing();
         return await store.TryReplaceAsync(name, content, version, cancellationToken);
+    }
+
+    private async IAsyncEnumerable<ReadOnlyMemory<byte>> Watched(IAsyncEnumerable<ReadOnlyMemory<byte>> blocks)
+    {
+        await foreach (var block in blocks)
+        {
+            Block(block);
+            yield return block;
+        }
     }
 
     internal delegate void RangeRead(long offset, Span<byte> content);

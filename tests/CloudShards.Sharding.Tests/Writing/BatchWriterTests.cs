@@ -121,7 +121,7 @@ public sealed class BatchWriterTests : IDisposable
         var source = new SourceOf(content, Noon) { Reading = _ => content[^1] = (byte)(Interlocked.Increment(ref reads) > 5 ? 1 : 0) };
 
         await Assert.ThrowsAsync<InvalidDataException>(
-            () => ShardingRun.RunAsync(source, Descriptions.Of(Tensors((0, content.Length))), _store, Token, new() { MemoryBudgetBytes = 36 << 20 }));
+            () => ShardingRun.RunAsync(source, Descriptions.Of(Tensors((0, content.Length))), _store, Token, new() { MemoryBudgetBytes = 20 << 20 }));
 
         Assert.False(Directory.Exists(Path.Combine(_folder.Path, "tensors", "sha256")) && Directory.GetFiles(_folder.Path, "*", SearchOption.AllDirectories).Any(file => !file.EndsWith(".lock", StringComparison.Ordinal)));
     }

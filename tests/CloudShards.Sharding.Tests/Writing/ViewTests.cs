@@ -50,7 +50,7 @@ public sealed class ViewTests : IDisposable
         };
 
         var expected = Naive(shape, strides, offset, transform);
-        foreach (var options in (ShardingOptions[])[new(), new() { MemoryBudgetBytes = 36 << 20 }])
+        foreach (var options in (ShardingOptions[])[new(), new() { MemoryBudgetBytes = 20 << 20 }])
         {
             var folder = Path.Combine(_folder.Path, $"{options.MemoryBudgetBytes}");
             var manifest = await ShardingRun.RunAsync(source, description with { Tensors = [tensor] }, new DirectoryShardStore(folder), Token, options);
