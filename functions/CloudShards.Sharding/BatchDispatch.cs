@@ -180,6 +180,7 @@ internal sealed class BatchDispatch(QueueClient queue, PlanStore plans, Checkpoi
     private async Task<JobStatus> PublishHeldAsync(ShardPlan plan, CancellationToken cancellationToken)
     {
         batches.ReleaseBuffers();
+        await GiveMemoryBackAsync(plan.TensorCount).ConfigureAwait(false);
         var (manifest, created) = await ComposeAsync(plan, cancellationToken).ConfigureAwait(false);
         await GiveMemoryBackAsync(plan.TensorCount).ConfigureAwait(false);
         var files = await OpenAsync(plan, _ => true, cancellationToken).ConfigureAwait(false);

@@ -17,6 +17,11 @@ internal sealed class ViewReader(ICheckpointSource source, TensorInfo tensor, Me
     /// <summary>Reads whole elements from byte <paramref name="offset"/> of the tensor's contiguous form on.</summary>
     public async ValueTask ReadAsync(long offset, Memory<byte> destination, CancellationToken cancellationToken)
     {
+        if (destination.IsEmpty)
+        {
+            return;
+        }
+
         var first = offset / _gather.ElementBytes;
         foreach (var range in _gather.BlocksOf(first, destination.Length / _gather.ElementBytes, block.Length))
         {

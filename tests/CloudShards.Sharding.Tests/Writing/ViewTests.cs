@@ -28,6 +28,7 @@ public sealed class ViewTests : IDisposable
         { "a row expanded", [2500, Columns], [0, 1], 7 * Columns, ElementTransform.None },
         { "a column expanded", [Rows, 4001], [Columns, 0], 5, ElementTransform.None },
         { "overlapping windows of a row", [4001, 1000], [1, 3], 11, ElementTransform.None },
+        { "empty and big-endian", [0, Columns], [Columns, 1], 0, ElementTransform.SwapBytes },
         { "one window exactly", [1024, Columns], [1, Rows], 0, ElementTransform.None },
     };
 
@@ -50,7 +51,7 @@ public sealed class ViewTests : IDisposable
         };
 
         var expected = Naive(shape, strides, offset, transform);
-        foreach (var options in (ShardingOptions[])[new(), new() { MemoryBudgetBytes = 20 << 20 }])
+        foreach (var options in (ShardingOptions[])[new(), new() { MemoryBudgetBytes = 20 << 20, MaxPackedBytes = 0 }])
         {
             var folder = Path.Combine(_folder.Path, $"{options.MemoryBudgetBytes}");
             var manifest = await ShardingRun.RunAsync(source, description with { Tensors = [tensor] }, new DirectoryShardStore(folder), Token, options);
