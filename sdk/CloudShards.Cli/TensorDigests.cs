@@ -72,10 +72,11 @@ internal static class TensorDigests
         }
 
         using var block = MemoryPool<byte>.Shared.Rent(BlockBytes);
-        using var window = MemoryPool<byte>.Shared.Rent((int)Math.Min(tensor.Bytes, GroupBytes));
+        var windowBytes = (int)Math.Min(tensor.Bytes, GroupBytes);
+        using var window = MemoryPool<byte>.Shared.Rent(windowBytes);
         using var sha256 = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         var view = new ViewReader(source, tensor, block.Memory[..BlockBytes]);
-        await foreach (var piece in view.ReadAllAsync(window.Memory[..(int)Math.Min(tensor.Bytes, GroupBytes)], cancellationToken))
+        await foreach (var piece in view.ReadAllAsync(window.Memory[..windowBytes], cancellationToken))
         {
             sha256.AppendData(piece.Span);
         }

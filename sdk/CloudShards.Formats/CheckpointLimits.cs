@@ -64,7 +64,7 @@ public sealed record CheckpointLimits
 
     /// <summary>
     /// How many times the file's size may be read to gather its views into contiguous tensors, each read of elements that lie far apart counted as
-    /// <see cref="TensorGather.MaxGap"/> bytes. 1 GiB is always allowed. A transposed tensor is passed over once for each <see cref="TensorGather.WindowBytes"/> of it.
+    /// <see cref="TensorGather.MaxGap"/> bytes. 1 GiB is always allowed. A transposed tensor counts as passed over once for each <see cref="TensorGather.WindowBytes"/> of it.
     /// </summary>
     public int MaxGatherPasses { get; init; } = 64;
 }

@@ -34,18 +34,19 @@ internal static class ContenderProcess
     }
 
     /// <summary>Runs a contender here and prints its measurement.</summary>
-    public static async Task RunAsync(Contest contest, IContender contender, Arena arena, TextWriter output, CancellationToken cancellationToken)
+    public static async Task RunAsync(Contest contest, int contender, Arena arena, TextWriter output, CancellationToken cancellationToken)
     {
+        var running = contest.Contenders[contender];
         using var traffic = new Traffic(contest.Latency);
         if (contest.IsWarm)
         {
-            await WarmUpAsync(contender, arena.WarmUp!, contest.IsReading ? WarmUpTime : TimeSpan.Zero, traffic, cancellationToken);
+            await WarmUpAsync(running, arena.WarmUp!, contest.IsReading ? WarmUpTime : TimeSpan.Zero, traffic, cancellationToken);
         }
 
         NativeBytes.FreeAll();
         GC.Collect();
         GC.WaitForPendingFinalizers();
-        var job = await contender.PrepareAsync(arena, traffic, cancellationToken);
+        var job = await running.PrepareAsync(arena, traffic, cancellationToken);
         GC.Collect();
         ForgetPeak();
         using var process = Process.GetCurrentProcess();

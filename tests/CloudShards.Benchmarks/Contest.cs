@@ -62,9 +62,9 @@ internal sealed record Contest(string Name, string Description, params IReadOnly
         await server.WarmAsync(cancellationToken);
         var contenders = Contenders;
         var runs = contenders.Select(_ => new List<Measurement>()).ToList();
-        if (!IsReading)
+        if (!IsReading && contenders.Count > 1)
         {
-            // An emulator that has not worked yet is faster than it is ever again.
+            // None may be compared with the first that the server meets: an emulator that has not worked yet is faster than it is ever again.
             await RunAsync(0, arena, warm, cancellationToken);
         }
 

@@ -52,8 +52,8 @@ var run = new Command("run", "Runs one contender once, as the contests do in a p
 run.Hidden = true;
 run.SetAction(async (parsed, token) =>
 {
-    var contest = Contests.Named(parsed.GetValue(name)!);
-    await ContenderProcess.RunAsync(contest, contest.Contenders[parsed.GetValue(contender)], Arena.Parse(parsed.GetValue(arena)!), Console.Out, token);
+    await ContenderProcess.RunAsync(
+        Contests.Named(parsed.GetValue(name)!), parsed.GetValue(contender), Arena.Parse(parsed.GetValue(arena)!), Console.Out, token);
 });
 root.Add(run);
 return await root.Parse(args).InvokeAsync();

@@ -43,7 +43,7 @@ public sealed class ManifestWriterTests : IDisposable
         Assert.Contains($"`{name}` is there with 3 bytes", damaged.Message, StringComparison.Ordinal);
     }
 
-    private static ShardManifest ManifestOf(int tensors) => new()
+    internal static ShardManifest ManifestOf(int tensors) => new()
     {
         Name = "net",
         ChunkBytes = 1,
